@@ -290,7 +290,11 @@ CREATE TABLE setup_links (
     tokens_made    INTEGER NOT NULL DEFAULT 0,
     tokens_end_at  INTEGER,
     -- Public id of the OAuth client that was created last with the link.
-    client_made TEXT
+    client_made TEXT,
+    -- 'replace-token': only a new token for a configuration that is set up.
+    purpose TEXT NOT NULL DEFAULT 'setup' CHECK (purpose IN ('setup', 'replace-token')),
+    -- Id of the token that was created last with the link.
+    token_made TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX setup_links_by_configuration ON setup_links (configuration);
 

@@ -480,7 +480,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::LinkUnknown => "there is no such set-up link; open the complete link that you received",
         Reason::LinkEnded => "this set-up link has ended; ask its sender for a new one",
         Reason::LinkExpired => "this set-up link has expired; ask its sender for a new one",
-        Reason::LinkTokenInUse => "a token of this connection is in use; ask the sender of the link for another",
+        Reason::LinkActionNotAllowed => "this set-up link does not allow this; ask its sender for another one",
         Reason::LinkTokensSpent => "{max} tokens were made with this link; ask the sender for a new link",
         Reason::TooManyLinks => "the configuration has {max} live links: revoke one first",
         // API keys and permissions.

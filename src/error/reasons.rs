@@ -409,7 +409,7 @@ reasons! {
     LinkUnknown "link_unknown" NotFound ();
     LinkEnded "link_ended" Gone ();
     LinkExpired "link_expired" Gone ();
-    LinkTokenInUse "link_token_in_use" Conflict ();
+    LinkActionNotAllowed "link_action_not_allowed" Forbidden ();
     LinkTokensSpent "link_tokens_spent" Conflict ("max");
     TooManyLinks "too_many_links" Conflict ("max");
     // OAuth clients.

@@ -140,6 +140,7 @@ mod tests {
     use crate::model::admin::OWNER;
     use crate::model::audit_context::AccountScope;
     use crate::model::configuration::ConfigurationSource;
+    use crate::model::setup_link::LinkPurpose;
     use crate::store::Store;
 
     const LIFETIME: SessionLifetime = SessionLifetime { idle: 60_000, total: 600_000 };
@@ -242,6 +243,7 @@ mod tests {
             lifetime_seconds: setup_links::LIFETIME_DEFAULT_SECONDS,
             note: String::new(),
             provider: None,
+            purpose: LinkPurpose::Setup,
         };
         let target = id.clone();
         create_without_session(&store, move |tx| setup_links::create_link(tx, &test_context(), &target, &link));

@@ -1,4 +1,4 @@
-//! Operations for the holder of a setup link: open the link, create the first credential, and finish the setup.
+//! Operations for the holder of a setup link: open the link, create credentials, and finish the setup.
 
 use serde_json::json;
 
@@ -6,10 +6,12 @@ use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::management::oauth::{self, ClientWithSecrets, NewOauthClient};
-use crate::management::tokens::{self, TokenDraft};
+use crate::management::tokens::{self, StoredToken, TokenDraft};
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::model::configuration::Configuration;
 use crate::model::permission::Permissions;
+use crate::model::rights::TokenState;
+use crate::model::setup_link::LinkPurpose;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::setup_links as rows;
 use crate::store::tables::setup_links::SetupLink;
@@ -20,6 +22,8 @@ use crate::store::{Snapshot, Tx};
 pub const TOKENS_MAX: u32 = 10;
 /// Most addresses of one link and day that are recorded in the audit log.
 pub const VISITS_MAX: u32 = 50;
+/// Newest tokens that are read to find the live ones, of which there are two.
+const TOKENS_READ: u32 = 100;
 /// Milliseconds in a day.
 const DAY: Millis = 24 * 60 * 60 * 1000;
 
@@ -39,10 +43,28 @@ pub struct OpenLink {
     pub link: SetupLink,
     /// The configuration of the link.
     pub configuration: Configuration,
-    /// Whether the link may create a token or an OAuth client: no token of the configuration has been used yet.
-    pub may_make_token: bool,
+    /// The live tokens of the configuration, newest first.
+    pub tokens: Vec<StoredToken>,
     /// The OAuth client that was created last with the link.
     pub client: Option<ClientWithSecrets>,
+}
+
+impl OpenLink {
+    /// How many tokens and OAuth clients the link can still create.
+    pub fn credentials_left(&self) -> u32 {
+        TOKENS_MAX.saturating_sub(self.link.tokens_made)
+    }
+
+    /// The token that was created last with the link, while it is live.
+    pub fn token(&self) -> Option<&StoredToken> {
+        let id = self.link.token_made.as_deref()?;
+        self.tokens.iter().find(|token| token.id == id)
+    }
+
+    /// The token that the next one replaces: that of the link, while it is not used.
+    pub fn unused_token(&self) -> Option<&StoredToken> {
+        self.token().filter(|token| token.first_used_at.is_none())
+    }
 }
 
 /// Returns the live link whose secret has this digest.
@@ -59,13 +81,14 @@ pub fn find_open_link(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> R
     }
     let configuration =
         configuration_rows::find_configuration_by_key(at, link.configuration)?.ok_or(Reason::LinkEnded)?;
-    let may_make_token = !token_rows::has_used_token(at, configuration.key)?;
+    let mut tokens = token_rows::list_tokens(at, configuration.key, None, TOKENS_READ)?;
+    tokens.retain(|token| token.state(now) == TokenState::Live);
     let scope = AccountScope::Account(configuration.account.clone());
     let client = match link.client_made.as_deref() {
         Some(client_id) => find_created_client(at, &scope, (&configuration.id, client_id))?,
         None => None,
     };
-    Ok(OpenLink { link, configuration, may_make_token, client })
+    Ok(OpenLink { link, configuration, tokens, client })
 }
 
 /// Returns a client that a link has created; `None` if it was deleted since.
@@ -94,41 +117,44 @@ pub fn record_opened(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> 
     Ok(())
 }
 
-/// Creates a token for the configuration of the link, if none of its tokens has been used yet.
+/// Creates a token for the configuration of the link, like [`tokens::rotate_token`].
 ///
 /// # Errors
-/// Those of [`find_open_link`]. `Conflict` if a token has been used, or the link has created [`TOKENS_MAX`]. It can fail after its first change: run it with `Store::write`.
+/// Those of [`find_open_link`]. `Conflict` if the link has created [`TOKENS_MAX`]. It can fail after its first change: run it with `Store::write`.
 pub fn create_token(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest, draft: &TokenDraft) -> Result<()> {
     let (found, context) = begin_credential(tx, holder, digest)?;
     let draft = TokenDraft { expires_at: context.authority.limit_expiry(draft.expires_at), ..draft.clone() };
     tokens::rotate_token(tx, &context, &found.configuration.id, &draft, None)?;
-    Ok(())
+    rows::set_link_token(tx, &found.link.id, &draft.id)
 }
 
-/// Creates an OAuth client for the configuration of the link, if none of its tokens has been used yet.
+/// Creates an OAuth client for the configuration of the link.
 ///
 /// # Errors
-/// Those of [`create_token`]. `Invalid` names an invalid argument. 403 without an end of the client that the creator of the link
-/// must set. It can fail after its first change: run it with `Store::write`.
+/// Those of [`create_token`]. `Invalid` names an invalid argument. 403 if the link is only for a token, or without an end of the
+/// client that the creator of the link must set. It can fail after its first change: run it with `Store::write`.
 pub fn create_client(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest, new: &NewOauthClient) -> Result<()> {
+    if find_open_link(tx, digest, tx.now)?.link.purpose == LinkPurpose::ReplaceToken {
+        return Err(Reason::LinkActionNotAllowed.into());
+    }
     let (found, context) = begin_credential(tx, holder, digest)?;
     let created = oauth::create_client(tx, &context, &found.configuration.id, new)?;
     rows::set_link_client(tx, &found.link.id, Some(&created.client.client_id))
 }
 
-/// Checks that the link may create another credential and counts it. The OAuth client that the link created before, which is
-/// not used yet, is deleted: the new credential replaces it.
+/// Checks that the link may create another credential and counts it. What the link created before and is not used yet is
+/// revoked or deleted: the new credential replaces it. So a lost token does not end the one that is in use.
 fn begin_credential(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<(OpenLink, AuditContext)> {
     let found = find_open_link(tx, digest, tx.now)?;
-    if !found.may_make_token {
-        return Err(Reason::LinkTokenInUse.into());
-    }
     if found.link.tokens_made >= TOKENS_MAX {
         return Err(Reason::LinkTokensSpent.with("max", TOKENS_MAX));
     }
     let context = build_audit_context(holder, &found);
     rows::count_token(tx, &found.link.id)?;
-    if let Some(before) = &found.client {
+    if let Some(before) = found.unused_token() {
+        tokens::revoke_token(tx, &context, &found.configuration.id, &before.id)?;
+    }
+    if let Some(before) = found.client.as_ref().filter(|found| found.client.last_used_at.is_none()) {
         oauth::delete_client(tx, &context, (&found.configuration.id, &before.client.client_id))?;
         rows::set_link_client(tx, &found.link.id, None)?;
     }
@@ -187,6 +213,7 @@ mod tests {
     use crate::model::oauth::{AssertionSource, ClientAuthentication};
     use crate::model::permission::{Permission, Permissions};
     use crate::store::Store;
+    use crate::store::recent_use::TokenUse;
 
     fn new_token() -> TokenDraft {
         TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "token")
@@ -216,6 +243,7 @@ mod tests {
             lifetime_seconds: 3_000,
             note: String::new(),
             provider: None,
+            purpose: LinkPurpose::Setup,
         };
         let refused = store.write_blocking(move |tx| {
             let new = NewConfiguration {
@@ -256,6 +284,7 @@ mod tests {
                 lifetime_seconds: 3_000,
                 note: String::new(),
                 provider: None,
+                purpose: LinkPurpose::Setup,
             };
             create_link(tx, &AuditContext::server(), &created.id, &new_link)?;
             let reason = |digest, now| find_open_link(tx, digest, now).map_err(|error| error.reason()).err();
@@ -267,6 +296,48 @@ mod tests {
         let (before, ended, later) = found.unwrap();
         assert_eq!(before, [Some(Reason::LinkUnknown), None, Some(Reason::LinkExpired)]);
         assert_eq!((ended, later), (Some(Reason::LinkEnded), Some(Reason::LinkEnded)));
+    }
+
+    #[test]
+    fn a_link_rotates_the_token_in_use_and_replaces_its_own_unused_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let holder = LinkHolder { address: None, request_id: None };
+        let found = store.write_blocking(move |tx| {
+            let new = NewConfiguration::sample("acme");
+            let created = create_configuration(tx, &AuditContext::server(), &new)?;
+            let used = TokenUse { first: tx.now, last: tx.now };
+            token_rows::record_token_use(tx, &new.token.id, used)?;
+            let new_link = NewSetupLink {
+                id: clock::new_id(),
+                digest: [7; 32],
+                lifetime_seconds: 3_000,
+                note: String::new(),
+                provider: None,
+                purpose: LinkPurpose::ReplaceToken,
+            };
+            create_link(tx, &AuditContext::server(), &created.id, &new_link)?;
+            let mut live = Vec::new();
+            let drafts = [new_token(), new_token(), new_token()];
+            for (at, draft) in drafts.iter().enumerate() {
+                create_token(tx, &holder, &[7; 32], draft)?;
+                let open = find_open_link(tx, &[7; 32], tx.now)?;
+                let mut ids: Vec<String> = open.tokens.into_iter().map(|token| token.id).collect();
+                ids.sort_unstable();
+                live.push(ids);
+                if at == 1 {
+                    token_rows::record_token_use(tx, &draft.id, used)?;
+                }
+            }
+            Ok((new.token.id, drafts.map(|draft| draft.id), live))
+        });
+        let (first, [second, third, fourth], live) = found.unwrap();
+        let both = |one: &String, other: &String| {
+            let mut ids = vec![one.clone(), other.clone()];
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(live, [both(&first, &second), both(&first, &third), both(&third, &fourth)]);
     }
 
     #[test]
@@ -304,6 +375,7 @@ mod tests {
                 lifetime_seconds: 3_000,
                 note: String::new(),
                 provider: None,
+                purpose: LinkPurpose::Setup,
             };
             create_link(tx, &creator, &target, &new_link)?;
             oauth::create_client(tx, &creator, &target, &new_client("rcc_operator"))?;

@@ -9,6 +9,7 @@ use crate::management::configurations;
 use crate::model::audit_context::{AccountScope, AuditContext, Authority};
 use crate::model::configuration::check_provider;
 use crate::model::permission::Permissions;
+use crate::model::setup_link::LinkPurpose;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::setup_links as rows;
 pub use crate::store::tables::setup_links::SetupLink;
@@ -38,6 +39,8 @@ pub struct NewSetupLink {
     pub note: String,
     /// The identity provider that the link is for.
     pub provider: Option<String>,
+    /// What the link is for.
+    pub purpose: LinkPurpose,
 }
 
 /// Returns the lifetime in seconds of a link for which the caller requests none.
@@ -81,9 +84,16 @@ pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetup
         ended_at: None,
         tokens_end_at: context.authority.expires_at,
         client_made: None,
+        purpose: new.purpose,
+        token_made: None,
     };
     rows::insert_link(tx, &new.digest, &link)?;
-    let after = json!({"note": link.note, "provider": link.provider, "expiresIn": new.lifetime_seconds});
+    let after = json!({
+        "note": link.note,
+        "provider": link.provider,
+        "purpose": link.purpose,
+        "expiresIn": new.lifetime_seconds,
+    });
     let entry = NewAuditEntry {
         action: "link.created",
         account: Some(&found.account),

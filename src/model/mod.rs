@@ -20,6 +20,7 @@ pub mod quota;
 pub mod request;
 pub mod rights;
 pub mod service_state;
+pub mod setup_link;
 pub mod sso;
 pub mod switches;
 pub mod traffic;

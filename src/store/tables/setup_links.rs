@@ -2,10 +2,11 @@
 
 use rusqlite::{Row, named_params};
 
-use super::rows::{find_by_digest, read_columns};
+use super::rows::{find_by_digest, read_by_name, read_columns};
 use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::setup_link::LinkPurpose;
 use crate::store::{Snapshot, Tx};
 
 /// A setup link without its secret.
@@ -35,7 +36,13 @@ pub struct SetupLink {
     pub tokens_end_at: Option<Millis>,
     /// Public id of the OAuth client that was created last with it.
     pub client_made: Option<String>,
+    /// What it is for.
+    pub purpose: LinkPurpose,
+    /// Id of the token that was created last with it.
+    pub token_made: Option<String>,
 }
+
+read_by_name!(LinkPurpose);
 
 impl SetupLink {
     /// Whether the link is valid at this time.
@@ -47,8 +54,9 @@ impl SetupLink {
 /// Inserts a link with the digest of its secret.
 pub fn insert_link(tx: &Tx<'_>, digest: &TokenDigest, link: &SetupLink) -> Result<()> {
     tx.run(
-        "INSERT INTO setup_links (id, digest, configuration, note, provider, created_at, expires_at, tokens_end_at)
-         VALUES (:id, :digest, :configuration, :note, :provider, :created_at, :expires_at, :tokens_end_at)",
+        "INSERT INTO setup_links (id, digest, configuration, note, provider, created_at, expires_at, tokens_end_at,
+                                  purpose)
+         VALUES (:id, :digest, :configuration, :note, :provider, :created_at, :expires_at, :tokens_end_at, :purpose)",
         named_params! {
             ":id": link.id,
             ":digest": digest.as_slice(),
@@ -58,13 +66,14 @@ pub fn insert_link(tx: &Tx<'_>, digest: &TokenDigest, link: &SetupLink) -> Resul
             ":created_at": link.created_at,
             ":expires_at": link.expires_at,
             ":tokens_end_at": link.tokens_end_at,
+            ":purpose": link.purpose.as_str(),
         },
     )
 }
 
 const SELECT_LINKS: &str =
     "SELECT digest, id, configuration, note, provider, created_at, expires_at, last_opened_at, opened,
-        ended_at, tokens_made, tokens_end_at, client_made
+        ended_at, tokens_made, tokens_end_at, client_made, purpose, token_made
      FROM setup_links";
 
 /// Returns at most `limit` links of a configuration, newest first. With `before`, only links with smaller ids.
@@ -104,6 +113,11 @@ pub fn count_token(tx: &Tx<'_>, id: &str) -> Result<()> {
 /// Records the OAuth client that was created last with a link; `None` if it is deleted.
 pub fn set_link_client(tx: &Tx<'_>, id: &str, client_id: Option<&str>) -> Result<()> {
     tx.run("UPDATE setup_links SET client_made = ?2 WHERE id = ?1", (id, client_id))
+}
+
+/// Records the token that was created last with a link.
+pub fn set_link_token(tx: &Tx<'_>, id: &str, token: &str) -> Result<()> {
+    tx.run("UPDATE setup_links SET token_made = ?2 WHERE id = ?1", (id, token))
 }
 
 /// Records that a link was opened from an address on a day. Returns false if that is known already, or if the link was
@@ -152,7 +166,9 @@ fn read_link(row: &Row<'_>) -> rusqlite::Result<SetupLink> {
             ended_at,
             tokens_made,
             tokens_end_at,
-            client_made
+            client_made,
+            purpose,
+            token_made
         }
     )
 }

@@ -198,18 +198,6 @@ pub fn find_token_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Resu
     Ok(found.map(|found| add_recent_use(at, found)))
 }
 
-/// Whether any token of a configuration was ever used, live or not, or a client ever got one.
-pub fn has_used_token(at: &Snapshot<'_>, configuration: i64) -> Result<bool> {
-    if at.recent_use().is_some_and(|recent| recent.find_last_seen(configuration).is_some()) {
-        return Ok(true);
-    }
-    at.read_value(
-        "SELECT EXISTS (SELECT 1 FROM tokens WHERE configuration = ?1 AND first_used_at IS NOT NULL)
-             OR EXISTS (SELECT 1 FROM oauth_clients WHERE configuration = ?1 AND last_used_at IS NOT NULL)",
-        [configuration],
-    )
-}
-
 /// Updates the label and the expiry of a token.
 pub fn update_token(tx: &Tx<'_>, id: &str, label: &str, expires_at: Option<Millis>) -> Result<()> {
     tx.run("UPDATE tokens SET label = ?2, expires_at = ?3 WHERE id = ?1", params![id, label, expires_at])

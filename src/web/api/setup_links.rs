@@ -10,6 +10,7 @@ use super::cursor::{CursorPage, PageQuery};
 use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::management::setup_links::{self, NewSetupLink, SetupLink};
+use crate::model::setup_link::LinkPurpose;
 use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
@@ -36,6 +37,8 @@ pub(super) struct CreateLinkBody {
         pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
     )]
     provider: Option<String>,
+    /// What the link is for; default `setup`
+    purpose: Option<LinkPurpose>,
 }
 
 /// A new set-up link with its URL, which cannot be read again
@@ -56,6 +59,7 @@ pub(super) struct LinkResponse {
     id: String,
     note: String,
     provider: Option<String>,
+    purpose: LinkPurpose,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -80,6 +84,7 @@ impl From<SetupLink> for LinkResponse {
             id: link.id,
             note: link.note,
             provider: link.provider,
+            purpose: link.purpose,
             created_at: clock::format_rfc3339(link.created_at),
             expires_at: clock::format_rfc3339(link.expires_at),
             last_opened_at: link.last_opened_at.map(clock::format_rfc3339),
@@ -91,7 +96,8 @@ impl From<SetupLink> for LinkResponse {
 
 /// Create a set-up link
 ///
-/// The page at the URL shows the setup steps of this configuration and can create its first token. It gives no other access.
+/// The page at the URL shows the setup steps of this configuration and can create tokens and OAuth clients, at most ten. With the
+/// purpose `replace-token` it only creates tokens: a new one is valid in addition to the one in use. It gives no other access.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/links",
@@ -112,6 +118,7 @@ pub(super) async fn create_link(allowed: AllowedCaller<MintTokens>, call: ApiReq
             .unwrap_or_else(|| setup_links::default_lifetime(&context.authority, clock::current_millis())),
         note: body.note.unwrap_or_default(),
         provider: body.provider,
+        purpose: body.purpose.unwrap_or_default(),
     };
     let url = format!("{}{LINK_PATH}{}", call.state.server.public_url(), secret.reveal());
     let create = move |tx: &Tx<'_>| setup_links::create_link(tx, &context, &id, &new);

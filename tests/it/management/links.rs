@@ -23,15 +23,19 @@ fn a_link_is_returned_once_listed_without_its_secret_and_revoked() {
     let found = listed(&admin, &links);
     assert_eq!((&found[0]["id"], &found[0]["note"], &found[0]["live"]), (&json!(id), &json!("for Bob"), &json!(true)));
     assert_eq!((&found[0]["opened"], &found[0]["expiresAt"]), (&json!(0), &made.json["expiresAt"]));
+    assert_eq!(found[0]["purpose"], "setup");
+    let rotation = admin.post(&links, &json!({"purpose": "replace-token"})).answered(201).text("id");
+    assert_eq!(listed(&admin, &links)[0]["purpose"], "replace-token");
+    admin.delete(&format!("{links}/{rotation}")).answered(204);
     assert!(!json!(found).to_string().contains(secret));
     admin.delete(&format!("{links}/{id}")).answered(204);
     admin.delete(&format!("{links}/{id}")).problem(404);
     let found = listed(&admin, &links);
-    assert!(found[0]["live"] == false && found[0]["endedAt"].is_string(), "{found:#?}");
+    assert!(found[1]["live"] == false && found[1]["endedAt"].is_string(), "{found:#?}");
     let audit = app.operator().get("/directory/resources/v1/audit?account=links&action=link").answered(200);
     assert_eq!(audit.json["items"][0]["action"], "link.revoked");
     assert_eq!(
-        (&audit.json["items"][1]["action"], &audit.json["items"][1]["subjectId"]),
+        (&audit.json["items"][3]["action"], &audit.json["items"][3]["subjectId"]),
         (&json!("link.created"), &json!(id))
     );
     assert!(!audit.json.to_string().contains(secret));
@@ -54,6 +58,7 @@ fn a_link_is_valid_for_one_day_by_default_and_within_limits() {
         (json!({"note": "x".repeat(201)}), "note"),
         (json!({"note": "a\nb"}), "note"),
         (json!({"provider": ""}), "provider"),
+        (json!({"purpose": "rotate"}), "purpose"),
     ] {
         let refused = operator.post(&links, &body).problem(400);
         assert!(refused.text("message").starts_with(field), "{}", refused.json);

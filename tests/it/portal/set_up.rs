@@ -115,7 +115,7 @@ fn a_set_up_link_is_sufficient_until_its_holder_finishes_the_setup() {
     let first = connection(app, &mut owner, "portal-visitor");
     let path = link(&mut owner, &first.id, "");
     let mut visitor = Browser::anonymous(app);
-    let page = visitor.get(&path).answered(200);
+    let page = visitor.get(&format!("{path}?provider=okta")).answered(200);
     assert!(page.contains(&first.url) && page.contains("Steps for Okta") && !page.contains("For Bob"), "{}", page.text);
     assert_eq!((page.header("referrer-policy"), page.header("x-robots-tag")), (Some("strict-origin"), Some("noindex")));
     assert!(!page.contains("rct_"));
@@ -127,8 +127,10 @@ fn a_set_up_link_is_sufficient_until_its_holder_finishes_the_setup() {
     assert!(!Browser::anonymous(app).get(&path).contains(&client.token), "only in the browser that made it");
     client.get("/Users?startIndex=1&count=2").answered(200);
     wait_for_text(&mut visitor, &path, "Okta tested the connection");
-    wait_for_text(&mut visitor, &path, "The token is in use already");
-    visitor.submit(&format!("{path}/token"), &[]).answered(409);
+    wait_for_text(&mut visitor, &path, "The one in use keeps working until it is revoked.");
+    let page = visitor.submit(&format!("{path}/token"), &[]).answered(200);
+    assert_ne!(token_on(&page), client.token);
+    assert!(page.contains("Waiting for the new token to be used."), "{}", page.text);
     let listed = owner.get(&format!("/connections/{}/links", first.id));
     assert!(
         listed.contains("For Bob &#38; &#60;b&#62;co") && listed.contains("<td class=\"number\">2</td>"),
@@ -144,16 +146,31 @@ fn a_set_up_link_is_sufficient_until_its_holder_finishes_the_setup() {
         page.text
     );
     assert!(page.contains(&format!("href=\"{path}/done\">Finish setup")), "{}", page.text);
+    finish_setup(&mut visitor, &path);
+    let audit = app.operator().get("/directory/resources/v1/audit?account=portal-visitor").answered(200);
+    let items = audit.json["items"].as_array().unwrap();
+    let by_link: Vec<&str> = items
+        .iter()
+        .filter(|item| item["actor"]["kind"] == "setup_link")
+        .map(|item| item["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(by_link, ["link.ended", "token.created", "token.created", "link.opened"]);
+    assert!(!audit.json.to_string().contains(path.trim_start_matches("/s/")));
+}
+
+/// The holder of a link presses "Finish setup" and confirms it. Then the link and its forms answer 410.
+#[track_caller]
+fn finish_setup(visitor: &mut Browser, path: &str) {
     let page = visitor.get(&format!("{path}/done")).answered(200);
     assert!(
         page.contains("This closes the link for everyone.") && !page.contains("No user has arrived"),
         "{}",
         page.text
     );
-    visitor.get(&path).answered(200);
-    let page = submit_form(&mut visitor, &page, &format!("{path}/done")).answered(200);
+    visitor.get(path).answered(200);
+    let page = submit_form(visitor, &page, &format!("{path}/done")).answered(200);
     assert!(page.contains("Setup finished") && page.contains("closed for everyone"), "{}", page.text);
-    let page = visitor.get(&path).answered(410);
+    let page = visitor.get(path).answered(410);
     assert!(
         page.contains("This set-up link has ended") && page.contains("Ask the person who sent it"),
         "{}",
@@ -164,15 +181,6 @@ fn a_set_up_link_is_sufficient_until_its_holder_finishes_the_setup() {
         visitor.submit(&format!("{path}/{form}"), &[]).answered(410);
     }
     visitor.get(&format!("{path}/done")).answered(410);
-    let audit = app.operator().get("/directory/resources/v1/audit?account=portal-visitor").answered(200);
-    let items = audit.json["items"].as_array().unwrap();
-    let by_link: Vec<&str> = items
-        .iter()
-        .filter(|item| item["actor"]["kind"] == "setup_link")
-        .map(|item| item["action"].as_str().unwrap())
-        .collect();
-    assert_eq!(by_link, ["link.ended", "token.created", "link.opened"]);
-    assert!(!audit.json.to_string().contains(path.trim_start_matches("/s/")));
 }
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
@@ -217,15 +225,57 @@ fn a_link_makes_an_oauth_client_and_the_next_credential_replaces_it() {
         .header("Content-Type", "application/x-www-form-urlencoded")
         .body(body.as_bytes());
     assert_eq!(request.attempt().unwrap().status, 200);
-    let page = wait_for_text(&mut visitor, &path, "The OAuth client is in use already");
+    let page = wait_for_text(&mut visitor, &path, "The one in use keeps working until it is revoked.");
     assert!(page.contains("Fetched an access token</strong> <span class=\"quiet\">(done)"), "{}", page.text);
-    visitor.submit(&make, &secret).answered(409);
-    visitor.submit(&format!("{path}/token"), &[]).answered(409);
+    // A client that is in use stays valid next to the next one.
+    let page = visitor.submit(&make, &secret).answered(200);
+    assert_ne!(format!("rcc_{}", page.between("value=\"rcc_", "\"")), client_id);
+    assert!(owner.get(&format!("/connections/{}/tokens", first.id)).contains(&client_id));
     let audit = app.operator().get("/directory/resources/v1/audit?account=portal-link-oauth").answered(200);
     let items = audit.json["items"].as_array().unwrap();
     let of_clients = items.iter().filter(|item| item["actor"]["kind"] == "setup_link");
     let actions: Vec<&str> = of_clients.map(|item| item["action"].as_str().unwrap()).collect();
-    assert_eq!(actions[..3], ["oauth_client.created", "oauth_client.deleted", "oauth_client.created"], "{actions:?}");
+    let expected = ["oauth_client.created", "oauth_client.created", "oauth_client.deleted", "oauth_client.created"];
+    assert_eq!(actions[..4], expected, "{actions:?}");
+}
+
+#[test]
+fn a_link_that_replaces_the_token_rotates_it_on_a_live_connection() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let old = connection(app, &mut owner, "portal-link-rotation");
+    old.post("/Users", &json!({"schemas": [USER], "userName": "live@example.com"})).answered(201);
+    let links = format!("/connections/{}/links", old.id);
+    let refused = owner.submit(&links, &[("life", "3600"), ("purpose", "everything")]);
+    assert!(refused.status == 422 && refused.contains("href=\"#purpose\""), "{}", refused.text);
+    let page = owner.submit(&links, &[("life", "3600"), ("purpose", "replace-token")]).answered(200);
+    let path = format!("/s/rcl_{}", page.between("/s/rcl_", "\""));
+    assert!(owner.get(&links).contains("<span class=\"quiet\">Replace the token</span>"));
+    let mut visitor = Browser::anonymous(app);
+    let page = wait_for_text(&mut visitor, &path, "is in use, last");
+    assert!(page.contains("<h1>Replace the token</h1>") && page.contains("10 more tokens."), "{}", page.text);
+    assert!(!page.contains("Your identity provider</label>") && !page.contains("method=secret"), "{}", page.text);
+    assert!(!page.contains("Creating a third revokes"), "{}", page.text);
+    let page = submit_form(&mut visitor, &page, &format!("{path}/token")).answered(200);
+    let lost = Client { token: token_on(&page), ..old.clone() };
+    assert!(page.contains("Waiting for the new token to be used."), "{}", page.text);
+    // The first new token was lost: the next one replaces it, and not the one in use.
+    let page = visitor.submit(&format!("{path}/token"), &[]).answered(200);
+    let new = Client { token: token_on(&page), ..old.clone() };
+    lost.get("/Users").answered(401);
+    old.get("/Users").answered(200);
+    new.get("/Users").answered(200);
+    wait_for_text(&mut visitor, &path, "The new token is in use.");
+    let page = visitor.get(&format!("{path}?method=token")).answered(200);
+    assert!(page.contains("Creating a third revokes the oldest") && page.contains("8 more tokens."), "{}", page.text);
+    let client = [("method", "secret"), ("secretExpiresIn", "31536000")];
+    visitor.submit(&format!("{path}/client"), &client).answered(403);
+    old.get("/Users").answered(200);
+    let audit = app.operator().get("/directory/resources/v1/audit?account=portal-link-rotation").answered(200);
+    let items = audit.json["items"].as_array().unwrap();
+    let of_link = items.iter().filter(|item| item["actor"]["kind"] == "setup_link");
+    let actions: Vec<&str> = of_link.map(|item| item["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["token.created", "token.revoked", "token.created", "link.opened"]);
 }
 
 #[test]
@@ -235,7 +285,7 @@ fn a_link_grants_nothing_else_and_rejects_forms_of_other_sites() {
     let client = connection(app, &mut owner, "portal-link");
     let (path, other) = (link(&mut owner, &client.id, "entra"), link(&mut owner, &client.id, ""));
     let mut visitor = Browser::anonymous(app);
-    let page = visitor.get(&format!("{path}?provider=okta")).answered(200);
+    let page = visitor.get(&path).answered(200);
     assert!(
         page.contains("Steps for Microsoft Entra ID") && !page.contains("Your identity provider</label>"),
         "{}",
@@ -289,11 +339,15 @@ fn a_link_makes_ten_tokens_and_is_in_the_audit_log_once_for_each_address_and_day
     }
     let mut visitor = Browser::anonymous(&app);
     for number in 0..12 {
-        let page = visitor.get(&format!("{path}?method=token")).answered(200);
-        let page = submit_form(&mut visitor, &page, &format!("{path}/token"));
+        if number == 0 {
+            let page = visitor.get(&path).answered(200);
+            page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut visitor.form_token);
+        }
+        let page = visitor.submit(&format!("{path}/token"), &[]);
         assert_eq!(page.status, if number < 10 { 200 } else { 409 }, "{number}: {}", page.text);
         assert!(number < 10 || page.contains("ask the sender for a new link"), "{}", page.text);
     }
+    assert!(visitor.get(&path).contains("This link cannot create more tokens."));
     assert_eq!(count(&mut owner, "link.opened"), 50, "60 addresses on one day, of which 50 are recorded");
     assert_eq!(count(&mut owner, "token.created") - tokens_before, 10);
     let listed = owner.get(&format!("/connections/{}/links", client.id));

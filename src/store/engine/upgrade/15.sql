@@ -40,3 +40,7 @@ CREATE TABLE personal_data_parts (
     items   TEXT NOT NULL
 ) STRICT;
 CREATE INDEX personal_data_parts_by_request ON personal_data_parts (request, section, part);
+
+-- What a set-up link is for, and the id of the token that was created last with it.
+ALTER TABLE setup_links ADD COLUMN purpose TEXT NOT NULL DEFAULT 'setup' CHECK (purpose IN ('setup', 'replace-token'));
+ALTER TABLE setup_links ADD COLUMN token_made TEXT;

@@ -8,7 +8,9 @@ use crate::clock;
 use crate::diagnosis::connection_status::{format_ago, format_until};
 use crate::error::{Error, Reason};
 use crate::management::sessions;
+use crate::management::setup_link_holder;
 use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink, SetupLink};
+use crate::model::setup_link::LinkPurpose;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::store::WorkOwner;
 use crate::web::blocking::read_blocking;
@@ -51,6 +53,19 @@ impl SetupLinksPage {
         PROVIDERS
     }
 
+    fn tokens_max() -> u32 {
+        setup_link_holder::TOKENS_MAX
+    }
+
+    fn purposes() -> [LinkPurpose; 2] {
+        LinkPurpose::ALL
+    }
+
+    /// What a link is for, if it is not the set-up.
+    fn other_purpose(link: &SetupLink) -> Option<&'static str> {
+        (link.purpose != LinkPurpose::Setup).then(|| link.purpose.label())
+    }
+
     fn is_live(&self, link: &SetupLink) -> bool {
         link.is_live(self.connection.now)
     }
@@ -84,11 +99,12 @@ struct SetupLinkForm {
     life: String,
     note: String,
     provider: String,
+    purpose: String,
 }
 
 impl Default for SetupLinkForm {
     fn default() -> Self {
-        Self { life: "604800".to_owned(), note: String::new(), provider: String::new() }
+        Self { life: "604800".to_owned(), note: String::new(), provider: String::new(), purpose: String::new() }
     }
 }
 
@@ -105,7 +121,15 @@ impl SetupLinkForm {
         if !self.provider.is_empty() && providers::find_provider(&self.provider).is_none() {
             note("provider", "Choose one of the providers, or none.".to_owned());
         }
+        if self.read_purpose().is_none() {
+            note("purpose", "Choose what the link is for.".to_owned());
+        }
         problems
+    }
+
+    /// What the link is for; `None` if the form has no such value.
+    fn read_purpose(&self) -> Option<LinkPurpose> {
+        if self.purpose.is_empty() { Some(LinkPurpose::Setup) } else { self.purpose.parse().ok() }
     }
 }
 
@@ -142,11 +166,13 @@ pub(crate) async fn create_link(admin: PermittedAdmin<MintTokens>, page_request:
         return list_page(&admin, &page_request.state, id, form, problems).await;
     }
     let secret = BearerToken::generate_link().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
+    let purpose = form.read_purpose().unwrap_or_default();
     let new = NewSetupLink {
         id: clock::new_id(),
         digest: secret.digest(),
         lifetime_seconds: form.life.parse().unwrap_or(setup_links::LIFETIME_DEFAULT_SECONDS),
         note: form.note,
+        purpose,
         provider: (!form.provider.is_empty()).then_some(form.provider),
     };
     let url = format!("{}/s/{}", page_request.state.server.public_url(), secret.reveal());

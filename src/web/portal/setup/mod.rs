@@ -1,3 +1,4 @@
 //! The page of a set-up link, for an IT admin of a customer without a portal login.
 
+mod link_credentials;
 pub(crate) mod setup_page;

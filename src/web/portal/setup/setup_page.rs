@@ -16,6 +16,7 @@ use crate::management::setup_links::SetupLink;
 use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AccountScope;
 use crate::model::oauth::ClientAuthentication;
+use crate::model::setup_link::LinkPurpose;
 use crate::providers::credentials::{CredentialAdvice, CredentialMethod};
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::scim::cursor::CursorSecret;
@@ -30,6 +31,7 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{
     NavigationEntry, PageError, PageLayout, PageResult, hide_url, redirect_to, render_page,
 };
+use crate::web::portal::setup::link_credentials::LinkCredentials;
 use crate::web::request_middleware;
 use crate::web::request_owner::record_request_owner;
 use crate::web::state::ServerContext;
@@ -54,7 +56,8 @@ struct SetupPage {
     expires_at: Millis,
     /// Whether the link is limited to one provider.
     is_locked: bool,
-    may_make_token: bool,
+    purpose: LinkPurpose,
+    credentials: LinkCredentials,
     /// Whether the methods are offered.
     offers_methods: bool,
     /// The method whose form the page has.
@@ -84,6 +87,11 @@ impl SetupPage {
     /// When the link expires, in words.
     fn expires(&self) -> String {
         format_until(self.expires_at, self.connection.now)
+    }
+
+    /// Whether the link is only for a new token.
+    fn is_replacement(&self) -> bool {
+        self.purpose == LinkPurpose::ReplaceToken
     }
 
     fn is_token_method(&self) -> bool {
@@ -177,7 +185,8 @@ async fn link_page(
     let methods = list_methods(&found.link, provider);
     let token = read_created_token(page_request, secret);
     let chosen = methods.iter().find(|advice| advice.method.key() == query.method).copied();
-    let is_unchosen = chosen.is_none() && (found.client.is_some() || token.is_some());
+    let has_credential = found.client.is_some() || found.token().is_some() || token.is_some();
+    let is_unchosen = chosen.is_none() && has_credential;
     let advice =
         chosen.or_else(|| methods.first().copied()).unwrap_or_else(|| provider.advise_method(CredentialMethod::Token));
     let is_sent = form.is_some();
@@ -185,8 +194,12 @@ async fn link_page(
         let authentication = create::choose_authentication(advice.method.key(), provider);
         OauthClientForm::with_defaults(authentication, provider.name)
     });
-    let mut layout = PageLayout::new("Set up user provisioning", None, NavigationEntry::NoSection);
-    let offers_methods = found.may_make_token && !is_unchosen;
+    let title = match found.link.purpose {
+        LinkPurpose::Setup => "Set up user provisioning",
+        LinkPurpose::ReplaceToken => "Replace the token",
+    };
+    let mut layout = PageLayout::new(title, None, NavigationEntry::NoSection);
+    let offers_methods = found.credentials_left() > 0 && !is_unchosen;
     // A reload would empty the form.
     let has_form = offers_methods && advice.method != CredentialMethod::Token;
     layout.refresh = (!has_form).then_some(10);
@@ -198,7 +211,8 @@ async fn link_page(
         live,
         expires_at: found.link.expires_at,
         is_locked: locked.is_some(),
-        may_make_token: found.may_make_token,
+        purpose: found.link.purpose,
+        credentials: LinkCredentials::new(found, connection.now),
         offers_methods,
         other_methods: methods.into_iter().filter(|other| other.method != advice.method).collect(),
         advice,
@@ -216,7 +230,8 @@ fn list_methods(link: &SetupLink, provider: &IdentityProvider) -> Vec<Credential
     let ends =
         |method| matches!(method, CredentialMethod::Token | CredentialMethod::Client(ClientAuthentication::Secret));
     let all = provider.list_methods().into_iter();
-    all.filter(|advice| link.tokens_end_at.is_none() || ends(advice.method)).collect()
+    let is_offered = |method| link.purpose == LinkPurpose::Setup || method == CredentialMethod::Token;
+    all.filter(|advice| is_offered(advice.method) && (link.tokens_end_at.is_none() || ends(advice.method))).collect()
 }
 
 #[derive(Default, Deserialize)]
@@ -225,7 +240,7 @@ struct CreateTokenForm {
     provider: String,
 }
 
-/// `POST /s/{secret}/token`: creates the first token, shown in this browser for a few minutes.
+/// `POST /s/{secret}/token`: creates a token, shown in this browser for a few minutes.
 pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
     let form = page_request.form_with_token::<CreateTokenForm>(&form_token(&secret)).await?;
@@ -422,11 +437,14 @@ mod tests {
             ended_at: None,
             tokens_end_at: None,
             client_made: None,
+            purpose: LinkPurpose::Setup,
+            token_made: None,
         };
         let entra = providers::find_provider("entra").unwrap();
         let list = |link: &SetupLink| list_methods(link, entra).iter().map(|one| one.method.key()).collect::<Vec<_>>();
         assert_eq!(list(&link), ["federated", "secret", "private_key_jwt", "token"]);
-        assert_eq!(list(&SetupLink { tokens_end_at: Some(1), ..link }), ["secret", "token"]);
+        assert_eq!(list(&SetupLink { tokens_end_at: Some(1), ..link.clone() }), ["secret", "token"]);
+        assert_eq!(list(&SetupLink { purpose: LinkPurpose::ReplaceToken, ..link }), ["token"]);
     }
 
     #[test]
