@@ -11,6 +11,7 @@ use crate::model::event::EventAction;
 use crate::model::field_change::FieldChange;
 use crate::model::hold::HoldChanges;
 use crate::model::switches::{PasswordHandling, Preset, SwitchChanges, Switches};
+use crate::providers::{self, IdentityProvider};
 use crate::provisioning::passwords;
 use crate::scim::schema::standard_types;
 use crate::store::Tx;
@@ -58,18 +59,56 @@ pub fn change_settings(
     if after == before {
         return if is_hold_changed { configurations::find_configuration_by_id(tx, id) } else { Ok(before) };
     }
-    rows::save_settings(tx, &after)?;
+    save_change(tx, context, &before, &after)?;
+    configurations::find_configuration_by_id(tx, id)
+}
+
+/// Sets the identity provider of a configuration, with the source that it has in the API. Switches that are those of the preset
+/// of the earlier provider become those of the new one.
+///
+/// # Errors
+/// `NotFound`. It can fail after its first change: run it with `Store::write`.
+pub(crate) fn change_provider(
+    tx: &Tx<'_>,
+    context: &AuditContext,
+    id: &str,
+    provider: &IdentityProvider,
+) -> Result<()> {
+    let before = configurations::find_configuration(tx, &context.scope, id)?;
+    let present = providers::provider_of_configuration(&before);
+    if present.key == provider.key {
+        return Ok(());
+    }
+    let mut after = before.clone();
+    after.source = provider.source;
+    after.provider = provider.provider.map(str::to_owned);
+    let mut by_preset = before.clone();
+    apply_preset(&mut by_preset.switches, present.preset);
+    if by_preset.switches == before.switches {
+        apply_preset(&mut after.switches, provider.preset);
+    }
+    save_change(tx, context, &before, &after)
+}
+
+/// Stores what differs, with its event and its audit entry.
+fn save_change(tx: &Tx<'_>, context: &AuditContext, before: &Configuration, after: &Configuration) -> Result<()> {
+    rows::save_settings(tx, after)?;
     if after.switches.unique_group_names != before.switches.unique_group_names {
         update_unique_names(tx, before.key, after.switches.unique_group_names)?;
     }
     if after.switches.passwords == PasswordHandling::Ignore && before.switches.passwords == PasswordHandling::Verify {
         passwords::remove_all_passwords(tx, before.key)?;
     }
-    let payload = diff_settings(&before, &after);
-    configurations::append_event(tx, &after, EventAction::Updated, &payload)?;
-    let entry = NewAuditEntry::new("configuration.updated", Some(diff_settings(&after, &before)), Some(payload));
-    configurations::append_audit_entry(tx, context, &before, entry)?;
-    configurations::find_configuration_by_id(tx, id)
+    let payload = diff_settings(before, after);
+    configurations::append_event(tx, after, EventAction::Updated, &payload)?;
+    let entry = NewAuditEntry::new("configuration.updated", Some(diff_settings(after, before)), Some(payload));
+    configurations::append_audit_entry(tx, context, before, entry)
+}
+
+/// Sets all switches to the values of a preset, except what is stored, and for how long: these are data protection decisions.
+fn apply_preset(switches: &mut Switches, preset: Preset) {
+    let Switches { stored_attributes, tombstone_days, .. } = std::mem::take(switches);
+    *switches = Switches { tombstone_days, stored_attributes, ..preset.switches() };
 }
 
 fn apply_change(before: &Configuration, change: &SettingsChange) -> Result<Configuration> {
@@ -86,9 +125,7 @@ fn apply_change(before: &Configuration, change: &SettingsChange) -> Result<Confi
     }
     change.switches.check()?;
     if let Some(preset) = change.preset {
-        // What is stored, and for how long, are data protection decisions, so a preset does not change them.
-        let Switches { stored_attributes, tombstone_days, .. } = std::mem::take(&mut after.switches);
-        after.switches = Switches { tombstone_days, stored_attributes, ..preset.switches() };
+        apply_preset(&mut after.switches, preset);
     }
     change.switches.apply(&mut after.switches);
     let Switches { page_default, page_max, .. } = after.switches;
@@ -132,6 +169,9 @@ fn diff_settings(from: &Configuration, to: &Configuration) -> Value {
     if from.connection_name != to.connection_name {
         changes.insert("connectionName".to_owned(), json!(to.connection_name));
     }
+    if from.source != to.source {
+        changes.insert("source".to_owned(), json!(to.source.as_str()));
+    }
     if from.provider != to.provider {
         changes.insert("provider".to_owned(), json!(to.provider));
     }
@@ -152,6 +192,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::management::configuration_lifecycle::{self, NewConfiguration};
+    use crate::model::configuration::ConfigurationSource;
     use crate::provisioning::Scope;
     use crate::provisioning::rendered::collection_for;
     use crate::provisioning::resources::{self, PreparedResource, ResourceWrite};
@@ -193,6 +234,35 @@ mod tests {
         let now = store.read_inline(|at| configurations::find_configuration_by_id(at, &created.id)).unwrap();
         assert_eq!(now.revision - created.revision, i64::try_from(events.len()).unwrap());
         (now, events.into_iter().map(|event| event.payload).collect())
+    }
+
+    #[test]
+    fn another_provider_brings_its_source_and_its_preset_unless_the_switches_were_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let made = make(&store);
+        let change = |key: &str| {
+            let (id, provider) = (made.id.clone(), providers::find_provider(key).unwrap());
+            store
+                .write_blocking(move |tx| {
+                    change_provider(tx, &test_context(), &id, provider)?;
+                    configurations::find_configuration_by_id(tx, &id)
+                })
+                .unwrap()
+        };
+        let events = || store.read_inline(|at| events::list_events_after(at, 0, 100)).unwrap().len();
+        let count = events();
+        assert_eq!((change("okta").switches, events()), (made.switches.clone(), count));
+        let entra = change("entra");
+        assert_eq!((entra.source, entra.provider.as_deref()), (ConfigurationSource::AzureAd, None));
+        assert_eq!((entra.switches, events()), (Preset::Entra.switches(), count + 1));
+        let id = made.id.clone();
+        let switches = SwitchChanges { page_max: Some(300), ..SwitchChanges::default() };
+        let change_page = SettingsChange { switches, ..SettingsChange::default() };
+        store.write_blocking(move |tx| change_settings(tx, &test_context(), &id, &change_page)).unwrap();
+        let ping = change("ping");
+        assert_eq!((ping.source, ping.provider.as_deref()), (ConfigurationSource::Other, Some("ping")));
+        assert_eq!(ping.switches, Switches { page_max: 300, ..Preset::Entra.switches() });
     }
 
     #[test]

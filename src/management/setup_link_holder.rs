@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
+use crate::management::configuration_settings;
 use crate::management::oauth::{self, ClientWithSecrets, NewOauthClient};
 use crate::management::tokens::{self, StoredToken, TokenDraft};
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
@@ -12,6 +13,7 @@ use crate::model::configuration::Configuration;
 use crate::model::permission::Permissions;
 use crate::model::rights::TokenState;
 use crate::model::setup_link::LinkPurpose;
+use crate::providers::{self, IdentityProvider};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::setup_links as rows;
 use crate::store::tables::setup_links::SetupLink;
@@ -53,6 +55,21 @@ impl OpenLink {
     /// How many tokens and OAuth clients the link can still create.
     pub fn credentials_left(&self) -> u32 {
         TOKENS_MAX.saturating_sub(self.link.tokens_made)
+    }
+
+    /// Whether the holder may choose the identity provider: the link names none, and the configuration has no calls yet, or is for
+    /// any SCIM client.
+    pub fn may_choose_provider(&self) -> bool {
+        let present = providers::provider_of_configuration(&self.configuration);
+        self.link.provider.is_none()
+            && self.link.purpose == LinkPurpose::Setup
+            && (self.configuration.last_seen.is_none() || present.key == providers::CUSTOM_KEY)
+    }
+
+    /// The provider of the link, or that of the configuration.
+    pub fn provider(&self) -> &'static IdentityProvider {
+        let named = self.link.provider.as_deref().and_then(providers::find_provider);
+        named.unwrap_or_else(|| providers::provider_of_configuration(&self.configuration))
     }
 
     /// The token that was created last with the link, while it is live.
@@ -115,6 +132,24 @@ pub fn record_opened(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> 
         append_audit_entry(tx, holder, &found, "link.opened")?;
     }
     Ok(())
+}
+
+/// Stores the identity provider that the holder of the link has chosen, see [`OpenLink::may_choose_provider`].
+///
+/// # Errors
+/// Those of [`find_open_link`]. 403 if the holder may not choose. It can fail after its first change: run it with `Store::write`.
+pub fn choose_provider(
+    tx: &Tx<'_>,
+    holder: &LinkHolder,
+    digest: &TokenDigest,
+    provider: &IdentityProvider,
+) -> Result<()> {
+    let found = find_open_link(tx, digest, tx.now)?;
+    if !found.may_choose_provider() {
+        return Err(Reason::LinkActionNotAllowed.into());
+    }
+    let context = build_audit_context(holder, &found);
+    configuration_settings::change_provider(tx, &context, &found.configuration.id, provider)
 }
 
 /// Creates a token for the configuration of the link, like [`tokens::rotate_token`].

@@ -6,7 +6,7 @@ use crate::model::configuration::ConfigurationSource;
 use crate::model::switches::Preset;
 
 pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
-    key: "custom",
+    key: super::CUSTOM_KEY,
     name: "Custom SCIM 2.0",
     hint: "Any client that speaks SCIM 2.0",
     source: ConfigurationSource::Other,

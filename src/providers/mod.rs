@@ -121,6 +121,9 @@ pub static PROVIDERS: &[IdentityProvider] = &[
     custom::PROVIDER,
 ];
 
+/// Key of the provider that stands for any other SCIM 2.0 client.
+pub const CUSTOM_KEY: &str = "custom";
+
 /// Returns the provider with this key.
 pub fn find_provider(key: &str) -> Option<&'static IdentityProvider> {
     PROVIDERS.iter().find(|provider| provider.key == key)

@@ -68,19 +68,20 @@ fn map_name_conflict(error: rusqlite::Error, name: &str) -> Error {
     }
 }
 
-/// Updates the name, the provider and the switches of a configuration, and increments its revision, so that caches
+/// Updates the name, the source, the provider and the switches of a configuration, and increments its revision, so that caches
 /// reload it.
 ///
 /// # Errors
 /// `Conflict` if the account has another configuration with this name.
 pub fn save_settings(tx: &Tx<'_>, changed: &Configuration) -> Result<()> {
     let mut statement = tx.prepare(
-        "UPDATE configurations SET connection_name = :name, provider = :provider, switches = :switches,
-                revision = revision + 1 WHERE configuration = :key",
+        "UPDATE configurations SET connection_name = :name, source = :source, provider = :provider,
+                switches = :switches, revision = revision + 1 WHERE configuration = :key",
     )?;
     let updated = statement.execute(named_params! {
         ":key": changed.key,
         ":name": changed.connection_name,
+        ":source": changed.source.as_str(),
         ":provider": changed.provider,
         ":switches": serialize_switches(&changed.switches)?,
     });

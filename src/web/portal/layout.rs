@@ -238,8 +238,9 @@ pub(crate) enum PageError {
     ForeignForm,
     /// The page does not exist, or the admin may not see that it exists.
     NotFound,
-    /// The set-up link is unknown, has ended or has expired. Its holder may have no portal login, so the page links to no other.
-    ClosedLink(Reason),
+    /// The set-up link is unknown, has ended or has expired, or does not allow the action. Its holder may have no portal login, so
+    /// the page links to no other.
+    RefusedLink(Reason),
     /// Any other error, described in a sentence.
     Failed { status: u16, detail: String },
 }
@@ -264,8 +265,8 @@ impl PageError {
         match self {
             Self::SignIn { .. } => 303,
             Self::MissingPermission(_) | Self::ForeignForm => 403,
-            Self::NotFound | Self::ClosedLink(Reason::LinkUnknown) => 404,
-            Self::ClosedLink(_) => 410,
+            Self::NotFound => 404,
+            Self::RefusedLink(reason) => Error::new(*reason).kind().status(),
             Self::Failed { status, .. } => *status,
         }
     }
@@ -275,7 +276,7 @@ impl PageError {
         let (title, sentences) = self.title_and_sentences();
         // A notice in the query belongs to another page.
         let layout = PageLayout { notice: None, ..PageLayout::new(title, signed, NavigationEntry::NoSection) };
-        let has_start = !matches!(self, Self::ClosedLink(_));
+        let has_start = !matches!(self, Self::RefusedLink(_));
         let mut response = render_page(self.status(), &ErrorPage { layout, sentences, has_start });
         if self.status() == 503 {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -304,15 +305,24 @@ impl PageError {
             Self::NotFound => {
                 ("There is no such page", vec!["It may have been deleted, or it is not yours to see.".to_owned()])
             }
-            Self::ClosedLink(reason) => describe_closed_link(*reason),
+            Self::RefusedLink(reason) => describe_refused_link(*reason),
             Self::Failed { status, detail } if *status < 500 => ("This did not work", vec![detail.clone()]),
             Self::Failed { detail, .. } => ("Not possible right now", vec![detail.clone()]),
         }
     }
 }
 
-/// Title and sentences of the page of a set-up link that cannot be opened.
-fn describe_closed_link(reason: Reason) -> (&'static str, Vec<String>) {
+/// The errors of pages of a set-up link.
+const LINK_REASONS: [Reason; 5] = [
+    Reason::LinkUnknown,
+    Reason::LinkEnded,
+    Reason::LinkExpired,
+    Reason::LinkActionNotAllowed,
+    Reason::LinkTokensSpent,
+];
+
+/// Title and sentences of the page for one of [`LINK_REASONS`].
+fn describe_refused_link(reason: Reason) -> (&'static str, Vec<String>) {
     let ask = "Ask the person who sent it for a new one.".to_owned();
     match reason {
         Reason::LinkEnded => {
@@ -320,6 +330,8 @@ fn describe_closed_link(reason: Reason) -> (&'static str, Vec<String>) {
             ("This set-up link has ended", vec![sentence.to_owned(), ask])
         }
         Reason::LinkExpired => ("This set-up link has expired", vec![ask]),
+        Reason::LinkActionNotAllowed => ("This set-up link does not allow this", vec![ask]),
+        Reason::LinkTokensSpent => ("This set-up link cannot create more tokens", vec![ask]),
         _ => (
             "There is no such set-up link",
             vec!["Open the complete link that you received, or ask the person who sent it for a new one.".to_owned()],
@@ -351,9 +363,7 @@ impl From<Error> for PageError {
     fn from(error: Error) -> Self {
         crate::web::log_failure(&error);
         let status = match error.kind() {
-            _ if matches!(error.reason(), Reason::LinkUnknown | Reason::LinkEnded | Reason::LinkExpired) => {
-                return Self::ClosedLink(error.reason());
-            }
+            _ if LINK_REASONS.contains(&error.reason()) => return Self::RefusedLink(error.reason()),
             ErrorKind::NotFound => return Self::NotFound,
             // A form is answered with its errors.
             ErrorKind::Invalid => 422,

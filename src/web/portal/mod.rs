@@ -237,6 +237,7 @@ fn credential_routes() -> Vec<PortalRoute> {
         route_at("/connections/{id}/links/made").get(connections::setup_links::show_new_link),
         route_at("/connections/{id}/links/{link}/revoke").post(connections::setup_links::revoke_link),
         route_at("/s/{secret}").get(setup::setup_page::show_setup_page),
+        route_at("/s/{secret}/provider").post(setup::setup_page::choose_provider),
         route_at("/s/{secret}/token").post(setup::setup_page::make_token),
         route_at("/s/{secret}/client").post(setup::setup_page::make_client),
         route_at("/s/{secret}/done").get(setup::setup_page::show_finish).post(setup::setup_page::finish_setup),

@@ -194,6 +194,7 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/s/unknown", 404),
     ("POST", "/s/{secret}/token", 403),
     ("POST", "/s/unknown/token", 403),
+    ("POST", "/s/{secret}/provider", 403),
     ("POST", "/s/{secret}/client", 403),
     ("POST", "/s/unknown/client", 403),
     ("GET", "/s/{secret}/done", 200),

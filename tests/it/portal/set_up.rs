@@ -115,11 +115,10 @@ fn a_set_up_link_is_sufficient_until_its_holder_finishes_the_setup() {
     let first = connection(app, &mut owner, "portal-visitor");
     let path = link(&mut owner, &first.id, "");
     let mut visitor = Browser::anonymous(app);
-    let page = visitor.get(&format!("{path}?provider=okta")).answered(200);
+    let page = visitor.get(&path).answered(200);
     assert!(page.contains(&first.url) && page.contains("Steps for Okta") && !page.contains("For Bob"), "{}", page.text);
     assert_eq!((page.header("referrer-policy"), page.header("x-robots-tag")), (Some("strict-origin"), Some("noindex")));
     assert!(!page.contains("rct_"));
-    assert!(visitor.get(&format!("{path}?provider=entra")).contains("Steps for Microsoft Entra ID"));
     assert!(page.contains("OAuth client with a secret <span class=\"quiet\">(recommended)"), "{}", page.text);
     let page = submit_form(&mut visitor, &page, &format!("{path}/token")).answered(200);
     let client = Client { token: token_on(&page), ..first.clone() };
@@ -177,7 +176,7 @@ fn finish_setup(visitor: &mut Browser, path: &str) {
         page.text
     );
     assert!(!page.contains("Go to the start") && !page.contains("no such page"), "{}", page.text);
-    for form in ["token", "client", "done"] {
+    for form in ["token", "client", "provider", "done"] {
         visitor.submit(&format!("{path}/{form}"), &[]).answered(410);
     }
     visitor.get(&format!("{path}/done")).answered(410);
@@ -237,6 +236,40 @@ fn a_link_makes_an_oauth_client_and_the_next_credential_replaces_it() {
     let actions: Vec<&str> = of_clients.map(|item| item["action"].as_str().unwrap()).collect();
     let expected = ["oauth_client.created", "oauth_client.created", "oauth_client.deleted", "oauth_client.created"];
     assert_eq!(actions[..4], expected, "{actions:?}");
+}
+
+#[test]
+fn the_provider_that_the_holder_of_a_link_chooses_is_stored_before_the_first_call() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let client = connection(app, &mut owner, "portal-link-provider");
+    let (path, locked) = (link(&mut owner, &client.id, ""), link(&mut owner, &client.id, "ping"));
+    let mut visitor = Browser::anonymous(app);
+    let page = visitor.get(&path).answered(200);
+    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut visitor.form_token);
+    let choose = format!("{path}/provider");
+    assert!(visitor.submit(&choose, &[("provider", "nothing")]).answered(200).contains("Steps for Okta"));
+    let page = visitor.submit(&choose, &[("provider", "entra")]).answered(200);
+    assert!(page.contains("Steps for Microsoft Entra ID") && page.contains("Your identity provider</label>"));
+    let overview = format!("/connections/{}", client.id);
+    assert!(owner.get(&format!("{overview}/setup")).contains("Enterprise apps"));
+    let configuration = format!("/directory/resources/v1/configurations/scim2/{}", client.id);
+    assert_eq!(app.operator().get(&configuration).answered(200).json["source"], "azure-ad");
+    // A link for one provider shows its steps and does not let the holder choose.
+    let mut other = Browser::anonymous(app);
+    let page = other.get(&locked).answered(200);
+    assert!(page.contains("Steps for PingOne") && !page.contains("Your identity provider</label>"), "{}", page.text);
+    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut other.form_token);
+    other.submit(&format!("{locked}/provider"), &[("provider", "okta")]).answered(403);
+    client.get("/Users").answered(200);
+    let page = wait_for_text(&mut visitor, &path, "A call came with a token of this connection.");
+    assert!(!page.contains("Your identity provider</label>"), "{}", page.text);
+    let refused = visitor.submit(&choose, &[("provider", "okta")]).answered(403);
+    assert!(refused.contains("does not allow this") && !refused.contains("Go to the start"), "{}", refused.text);
+    let audit = app.operator().get("/directory/resources/v1/audit?account=portal-link-provider").answered(200);
+    let items = audit.json["items"].as_array().unwrap();
+    let changed = items.iter().find(|item| item["action"] == "configuration.updated").unwrap();
+    assert_eq!((&changed["actor"]["kind"], &changed["after"]["source"]), (&json!("setup_link"), &json!("azure-ad")));
 }
 
 #[test]
@@ -300,7 +333,7 @@ fn a_link_grants_nothing_else_and_rejects_forms_of_other_sites() {
         (&path, token.as_str(), ("Origin", "https://evil.example")),
         (&path, token.as_str(), ("Sec-Fetch-Site", "cross-site")),
     ] {
-        for what in ["token", "client", "done"] {
+        for what in ["token", "client", "provider", "done"] {
             let address = format!("{to}/{what}");
             let request = visitor.request("POST", &address).header(header.0, header.1);
             let page = visitor.send(&with_fields(request, &[("form_token", token)]), &address);
@@ -345,7 +378,7 @@ fn a_link_makes_ten_tokens_and_is_in_the_audit_log_once_for_each_address_and_day
         }
         let page = visitor.submit(&format!("{path}/token"), &[]);
         assert_eq!(page.status, if number < 10 { 200 } else { 409 }, "{number}: {}", page.text);
-        assert!(number < 10 || page.contains("ask the sender for a new link"), "{}", page.text);
+        assert!(number < 10 || page.contains("This set-up link cannot create more tokens"), "{}", page.text);
     }
     assert!(visitor.get(&path).contains("This link cannot create more tokens."));
     assert_eq!(count(&mut owner, "link.opened"), 50, "60 addresses on one day, of which 50 are recorded");

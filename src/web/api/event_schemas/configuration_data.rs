@@ -100,8 +100,12 @@ fn schema_urn() -> ObjectBuilder {
     text().description(Some("URN of the schema"))
 }
 
+fn source_schema() -> ObjectBuilder {
+    text().enum_values(Some(ConfigurationSource::ALL.map(ConfigurationSource::as_str)))
+}
+
 fn describe_creation() -> RefOr<Schema> {
-    let source = text().enum_values(Some(ConfigurationSource::ALL.map(ConfigurationSource::as_str)));
+    let source = source_schema();
     let provider = nullable_text().description(Some("Name of the identity provider, if it was given"));
     let members = [("connectionName", text()), ("source", source), ("provider", provider)];
     build_object("A new configuration", members, &[])
@@ -131,6 +135,10 @@ fn describe_settings() -> RefOr<Schema> {
     let mut settings = ObjectBuilder::new()
         .description(Some("The new values of the settings that changed"))
         .property("connectionName", text())
+        .property(
+            "source",
+            source_schema().description(Some("Changes when the holder of a set-up link chooses the provider")),
+        )
         .property("provider", nullable_text().description(Some("Name of the identity provider; null for none")))
         .property("preset", text().enum_values(Some(Preset::ALL.map(Preset::as_str))))
         .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))

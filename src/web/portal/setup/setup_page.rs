@@ -54,8 +54,8 @@ struct SetupPage {
     form_token: String,
     live: LiveTest,
     expires_at: Millis,
-    /// Whether the link is limited to one provider.
-    is_locked: bool,
+    /// Whether the holder may choose the provider.
+    may_choose: bool,
     purpose: LinkPurpose,
     credentials: LinkCredentials,
     /// Whether the methods are offered.
@@ -105,8 +105,7 @@ impl SetupPage {
 
     /// Path of the page with the form of another method.
     fn method_path(&self, advice: &CredentialAdvice) -> String {
-        let (provider, method) = (self.connection.overview.provider.key, advice.method.key());
-        format!("/s/{}?provider={provider}&method={method}", forms::encode_query(&self.secret))
+        format!("{}?method={}", page_path(&self.secret), advice.method.key())
     }
 
     /// The token, while it can be shown.
@@ -142,7 +141,6 @@ struct FinishSetupPage {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct SetupQuery {
-    provider: String,
     /// Key of the chosen method; the recommended one if there is none.
     method: String,
 }
@@ -176,10 +174,7 @@ async fn link_page(
 ) -> PageResult {
     let scope = AccountScope::Account(found.configuration.account.clone());
     let mut connection = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?;
-    let locked = found.link.provider.as_deref().and_then(providers::find_provider);
-    if let Some(provider) = locked.or_else(|| providers::find_provider(&query.provider)) {
-        connection.overview.provider = provider;
-    }
+    connection.overview.provider = found.provider();
     let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let provider = connection.overview.provider;
     let methods = list_methods(&found.link, provider);
@@ -210,7 +205,7 @@ async fn link_page(
         secret: secret.to_owned(),
         live,
         expires_at: found.link.expires_at,
-        is_locked: locked.is_some(),
+        may_choose: found.may_choose_provider(),
         purpose: found.link.purpose,
         credentials: LinkCredentials::new(found, connection.now),
         offers_methods,
@@ -236,27 +231,38 @@ fn list_methods(link: &SetupLink, provider: &IdentityProvider) -> Vec<Credential
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct CreateTokenForm {
+struct ProviderForm {
     provider: String,
+}
+
+/// `POST /s/{secret}/provider`: stores the chosen provider.
+pub(crate) async fn choose_provider(page_request: PageRequest) -> PageResult {
+    let (secret, digest) = link_secret_in_path(&page_request);
+    let form = page_request.form_with_token::<ProviderForm>(&form_token(&secret)).await?;
+    find_link_owner(&page_request, &digest);
+    if let Some(provider) = providers::find_provider(&form.provider) {
+        let holder = link_holder(&page_request.request);
+        page_request.write(move |tx| setup_link_holder::choose_provider(tx, &holder, &digest, provider)).await?;
+    }
+    Ok(hide_url(redirect_to(&page_path(&secret)).finish()))
 }
 
 /// `POST /s/{secret}/token`: creates a token, shown in this browser for a few minutes.
 pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
-    let form = page_request.form_with_token::<CreateTokenForm>(&form_token(&secret)).await?;
+    page_request.form_with_token::<EmptySetupForm>(&form_token(&secret)).await?;
     find_link_owner(&page_request, &digest);
     let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let cookie = token_cookie(&page_request.state.server, &secret, &token)?;
     let draft = TokenDraft::new(clock::new_id(), &token, "from a set-up link");
     let holder = link_holder(&page_request.request);
     page_request.write(move |tx| setup_link_holder::create_token(tx, &holder, &digest, &draft)).await?;
-    Ok(hide_url(redirect_to(&page_path(&secret, &form.provider)).cookie(cookie).finish()))
+    Ok(hide_url(redirect_to(&page_path(&secret)).cookie(cookie).finish()))
 }
 
-/// Path of the page of a link, for the provider with this key.
-fn page_path(secret: &str, provider: &str) -> String {
-    let provider = providers::find_provider(provider).map_or(String::new(), |one| format!("?provider={}", one.key));
-    format!("/s/{}{provider}", forms::encode_query(secret))
+/// Path of the page of a link.
+fn page_path(secret: &str) -> String {
+    format!("/s/{}", forms::encode_query(secret))
 }
 
 /// `POST /s/{secret}/client`: creates an OAuth client; its secret is shown in this browser for a few minutes.
@@ -266,13 +272,8 @@ pub(crate) async fn make_client(page_request: PageRequest) -> PageResult {
     let found =
         page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
     record_link_owner(&page_request, &found);
-    let query = SetupQuery {
-        provider: fields.remove("provider").unwrap_or_default(),
-        method: fields.remove("method").unwrap_or_default(),
-    };
-    let locked = found.link.provider.as_deref().and_then(providers::find_provider);
-    let own = providers::provider_of_configuration(&found.configuration);
-    let provider = locked.or_else(|| providers::find_provider(&query.provider)).unwrap_or(own);
+    let query = SetupQuery { method: fields.remove("method").unwrap_or_default() };
+    let provider = found.provider();
     let authentication = create::choose_authentication(&query.method, provider);
     // The holder of a link does not choose these.
     let defaults = OauthClientForm::with_defaults(authentication, provider.name);
@@ -289,7 +290,7 @@ pub(crate) async fn make_client(page_request: PageRequest) -> PageResult {
         page_request.write(move |tx| setup_link_holder::create_client(tx, &holder, &digest, &draft.client)).await;
     match written {
         Ok(()) => {
-            let mut response = redirect_to(&page_path(&secret, &query.provider));
+            let mut response = redirect_to(&page_path(&secret));
             if let Some(cookie) = cookie {
                 response.cookie(cookie);
             }
@@ -315,12 +316,11 @@ pub(crate) async fn show_finish(page_request: PageRequest) -> PageResult {
     record_link_owner(&page_request, &found);
     let scope = AccountScope::Account(found.configuration.account.clone());
     let overview = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?.overview;
-    let locked = found.link.provider.as_deref().and_then(providers::find_provider);
     let page = FinishSetupPage {
         layout: PageLayout::new("Finish setup", None, NavigationEntry::NoSection),
         form_token: form_token(&secret),
         secret,
-        provider: locked.unwrap_or(overview.provider).name,
+        provider: found.provider().name,
         users: overview.users,
     };
     Ok(hide_url(render_page(200, &page)))
