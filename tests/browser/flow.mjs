@@ -113,9 +113,9 @@ async function waitForText(page, address, expected) {
 /** Replaces the token by a new one. */
 export async function rotate(page, hand, connection) {
   await page.goto(`${connection.address}/tokens`);
-  await hand.follow("Make a new token");
+  await hand.follow("Create a new token");
   await hand.fill("Name", "Second token");
-  await hand.press("Make the token");
+  await hand.press("Create the token");
   const token = await page.getByLabel("Token", { exact: true }).inputValue();
   expect(token !== connection.token, "the new token is the old one");
   await waitForText(page, `${connection.address}/tokens`, /Do not revoke the old token yet/);
@@ -123,6 +123,8 @@ export async function rotate(page, hand, connection) {
   connection.idp = new Provider(old.url, token);
   await connection.idp.test();
   await waitForText(page, `${connection.address}/tokens`, /It was first used/);
+  const firstUse = await page.locator("#token-list tbody tr").first().locator("td").nth(4).innerText();
+  expect(firstUse !== "never", "the table says that the new token was never used");
   expect((await old.call("GET", "/Users")).status === 200, "the old token stops working before it is revoked");
   await hand.press("Revoke the old token");
   expect((await old.call("GET", "/Users")).status === 401, "the old token works after its revocation");

@@ -53,10 +53,13 @@ fn a_rotation_is_tracked_until_the_old_token_can_be_revoked() {
     let page = owner.submit(&format!("{tokens}/new"), &fields).answered(200);
     let new = Client { token: token_on(&page), ..old.clone() };
     let page = wait_for_text(&mut owner, &tokens, "Do not revoke the old token yet");
-    assert!(page.contains("The old one ends by itself in 1 day"), "{}", page.text);
+    assert!(page.contains("The old token expires in 1 day"), "{}", page.text);
     assert!(!page.contains("Revoke the old token</button>"));
     new.get("/Users").answered(200);
     let page = wait_for_text(&mut owner, &tokens, "Revoke the old token</button>");
+    // The script updates the table with the card, so that both say the same.
+    let (card, table) = page.text.split_once("<div id=\"token-list\" data-live>").unwrap();
+    assert!(card.contains("It was first used") && !table.split("</tr>").nth(1).unwrap().contains("never"), "{table}");
     let revoke = page.between("<form method=\"post\" action=\"/connections/", "\"").to_owned();
     let page = owner.submit(&format!("/connections/{revoke}"), &[]).answered(200);
     assert!(page.contains("Revoked. It stopped working at once."), "{}", page.text);
@@ -94,7 +97,7 @@ fn tokens_require_the_token_permission() {
     let tokens = format!("/connections/{}/tokens", client.id);
     let mut viewer = Browser::with_role(app, "viewer", None);
     let page = viewer.get(&tokens).answered(200);
-    assert!(!page.contains("Make a new token") && !page.contains("/links"), "{}", page.text);
+    assert!(!page.contains("Create a new token") && !page.contains("/links"), "{}", page.text);
     for path in [format!("{tokens}/new"), format!("/connections/{}/links", client.id)] {
         viewer.get(&path).answered(403);
         let page = viewer.submit(&path, &[("label", "x"), ("life", "3600"), ("rights", "all")]).answered(403);

@@ -131,9 +131,13 @@ impl TokensPage {
         }
     }
 
+    fn newest_live(&self) -> Option<&StoredToken> {
+        self.tokens.iter().find(|token| self.is_live(token))
+    }
+
     /// The newest valid token, if it expires soon.
     fn ending(&self) -> Option<&StoredToken> {
-        let newest = self.tokens.iter().find(|token| self.is_live(token))?;
+        let newest = self.newest_live()?;
         newest.expires_at.is_some_and(|end| end - self.connection.now < ENDS_SOON).then_some(newest)
     }
 
@@ -174,7 +178,9 @@ async fn list_page(
     let layout = connection.layout(signed, "Credentials");
     let status = if problems.is_empty() { 200 } else { 422 };
     let mut tokens_page = TokensPage { layout, connection, tokens, clients, secret_alerts, problems };
-    let is_watched = tokens_page.rotation().is_some() && status == 200;
+    // Until the first use, and during a rotation.
+    let is_unused = tokens_page.newest_live().is_some_and(|token| token.first_used_at.is_none());
+    let is_watched = (is_unused || tokens_page.rotation().is_some()) && status == 200;
     tokens_page.layout.refresh = is_watched.then_some(10);
     Ok(render_page(status, &tokens_page))
 }
@@ -239,10 +245,10 @@ impl TokenForm {
             problems.push(FormError { field: "label", sentence: render_message(&error) });
         }
         if parse_life(&self.life, 0).is_none() {
-            problems.push(FormError { field: "life", sentence: "Choose when it ends.".to_owned() });
+            problems.push(FormError { field: "life", sentence: "Choose when it expires.".to_owned() });
         }
         if self.rights.parse::<TokenRights>().is_err() {
-            problems.push(FormError { field: "rights", sentence: "Choose what it may do.".to_owned() });
+            problems.push(FormError { field: "rights", sentence: "Choose the scope.".to_owned() });
         }
         problems
     }
@@ -285,7 +291,7 @@ async fn render_new_token(
 /// `GET /connections/{id}/tokens/new`
 pub(crate) async fn show_new_token(admin: PermittedAdmin<MintTokens>, page_request: PageRequest) -> PageResult {
     let label =
-        format!("Made on {}", clock::format_rfc3339(clock::current_millis()).split('T').next().unwrap_or_default());
+        format!("Created on {}", clock::format_rfc3339(clock::current_millis()).split('T').next().unwrap_or_default());
     let form = TokenForm { label, rights: TokenRights::All.as_str().to_owned(), ..TokenForm::default() };
     render_new_token(&admin, &page_request.state, page_request.path_parameter("id"), form, Vec::new()).await
 }
