@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::management::accounts::account_scope;
+use crate::model::audit_context::AccountScope;
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::store::Snapshot;
 use crate::store::tables::audit::{self, AuditLimit};
@@ -19,6 +20,13 @@ pub struct AuditPage {
 /// Returns a page of at most `limit` entries. It ends early if the values of its entries are large.
 pub fn list_audit_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: u32) -> Result<AuditPage> {
     list_up_to(at, query, limit, ANSWER_MAX_BYTES)
+}
+
+/// Returns the entry with this number, if it belongs to the account scope.
+pub fn find_audit_entry(at: &Snapshot<'_>, scope: &AccountScope, number: i64) -> Result<Option<AuditEntry>> {
+    let query = AuditQuery { before: number.checked_add(1), account: scope.filter(None), ..AuditQuery::default() };
+    let newest = list_audit_entries(at, &query, 1)?.entries.pop();
+    Ok(newest.filter(|entry| entry.number == number))
 }
 
 fn list_up_to(at: &Snapshot<'_>, query: &AuditQuery, limit: u32, bytes: usize) -> Result<AuditPage> {

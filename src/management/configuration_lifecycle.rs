@@ -20,7 +20,7 @@ use crate::model::hold::HoldSettings;
 use crate::model::switches::Preset;
 use crate::providers;
 use crate::provisioning::purge;
-use crate::store::tables::audit::NewAuditEntry;
+use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::configurations as rows;
 use crate::store::tables::configurations::NewConfigurationRow;
 use crate::store::tables::purge as purge_rows;
@@ -72,6 +72,8 @@ impl NewConfiguration {
 pub struct DeletionResult {
     /// The configuration before the deletion.
     pub configuration: Configuration,
+    /// Number of its entry in the audit log.
+    pub audit_entry: i64,
     /// Type and number of its resources, whether they remain or are purged.
     pub resources: Vec<(String, i64)>,
 }
@@ -213,7 +215,7 @@ fn record_deletion(
         &configuration,
         NewAuditEntry::new("configuration.deleted", before, Some(payload)),
     )?;
-    Ok(DeletionResult { configuration, resources })
+    Ok(DeletionResult { configuration, audit_entry: audit::newest_entry(tx), resources })
 }
 
 #[cfg(test)]

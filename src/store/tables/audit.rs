@@ -60,6 +60,11 @@ pub fn append_entry(tx: &Tx<'_>, context: &AuditContext, entry: &NewAuditEntry<'
     )
 }
 
+/// Returns the number of the entry that the transaction has appended last.
+pub fn newest_entry(tx: &Tx<'_>) -> i64 {
+    tx.connection().last_insert_rowid()
+}
+
 /// A stored audit entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {

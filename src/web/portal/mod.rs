@@ -78,7 +78,7 @@ fn connection_routes() -> Vec<PortalRoute> {
         route_at("/connections/new")
             .get(connections::list::show_new_connection)
             .post(connections::list::create_connection),
-        route_at("/connections/receipt").get(connections::overview::show_receipt),
+        route_at("/connections/receipt/{entry}").get(connections::deleted::receipt::show_receipt),
         route_at("/connections/deleted").get(connections::deleted::list_deleted),
         route_at("/connections/deleted/{id}")
             .get(connections::deleted::show_deleted)

@@ -381,3 +381,27 @@ fn without_directory_permission_values_of_calls_are_masked() {
     let found = caller.get(&at(&client, "/requests?text=hushington")).answered(200);
     assert!(found.contains("No call fits"), "a search reveals whether the value exists: {}", found.text);
 }
+
+#[test]
+fn the_receipt_of_a_deletion_is_that_of_an_audit_entry() {
+    let app = App::shared();
+    let (mut browser, client) = manager(app, "receipts");
+    client.created("/Users", &user("gone@receipts.example"));
+    let name = browser.get(&at(&client, "")).answered(200).between("<h1>", "</h1>").to_owned();
+    let page = browser.submit(&at(&client, "/delete"), &[("name", &name), ("purge", "on")]).answered(200);
+    let number: i64 = page.at.strip_prefix("/connections/receipt/").unwrap().parse().unwrap();
+    for text in
+        [format!("<strong>{name}</strong> was deleted"), "1 users and 0 groups were permanently deleted.".to_owned()]
+    {
+        assert!(page.contains(&text), "{text}: {}", page.text);
+    }
+    assert!(page.contains(&format!("Entry {number} of the audit log")), "{}", page.text);
+    browser.get("/connections/receipt?users=9&groups=0&purged=true&name=Forged").answered(404);
+    // Other entries, and those of other accounts.
+    for other in [number - 1, number + 1, 0, i64::MAX] {
+        browser.get(&format!("/connections/receipt/{other}")).answered(404);
+    }
+    app.configuration_of("receipts-other", "okta");
+    let mut foreign = Browser::with_role(app, "provisioning-manager", Some("receipts-other"));
+    foreign.get(&page.at).answered(404);
+}

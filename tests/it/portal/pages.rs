@@ -14,7 +14,8 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/", [200, 200, 200, 200]),
     ("/connections", [200, 200, 200, 200]),
     ("/connections/new", [200, 200, 403, 200]),
-    ("/connections/receipt", [200, 200, 403, 200]),
+    ("/connections/receipt/{receipt}", [200, 200, 403, 404]),
+    ("/connections/receipt/unknown", [404, 404, 403, 404]),
     ("/connections/deleted", [200, 200, 403, 200]),
     ("/connections/deleted/{deleted}", [200, 200, 403, 404]),
     ("/connections/{connection}", [200, 200, 200, 404]),
@@ -203,8 +204,9 @@ const OPEN: &[(&str, &str, u16)] = &[
 ];
 
 /// The placeholders of the tables above.
-const PARTS: [&str; 20] = [
+const PARTS: [&str; 21] = [
     "{connection}",
+    "{receipt}",
     "{deleted}",
     "{account}",
     "{admin_id}",
@@ -243,7 +245,8 @@ impl PortalFixture {
         let gone = app.configuration_of(&account, "okta");
         gone.created("/Users", &json!({"schemas": [sample::USER], "userName": "left@house.example"}));
         let (name, delete) = (heading(&owner.get(&format!("/connections/{}", gone.id))), gone.id.clone());
-        owner.submit(&format!("/connections/{delete}/delete"), &[("name", &name)]).answered(200);
+        let deleted = owner.submit(&format!("/connections/{delete}/delete"), &[("name", &name)]).answered(200);
+        let receipt = deleted.at.rsplit('/').next().unwrap_or_default().to_owned();
         let user = live.created("/Users", &sample::user("user@house.example"));
         let group = live.created("/Groups", &sample::group("House", &[&user]));
         let connection = format!("/connections/{}", live.id);
@@ -271,6 +274,7 @@ impl PortalFixture {
         let admin_id = link(&owner.get("/settings/people"), "/settings/people/", &others[1].email);
         let role = link(&owner.get("/settings/roles"), "/settings/roles/", &role_name);
         let parts = vec![
+            ("{receipt}", receipt),
             ("{connection}", live.id),
             ("{user}", user),
             ("{group}", group),

@@ -1,5 +1,7 @@
 //! Users and groups that remain after their connection was deleted, and their purge.
 
+pub(crate) mod receipt;
+
 use actix_web::HttpResponse;
 use askama::Template;
 use serde::Deserialize;

@@ -252,16 +252,6 @@ pub(crate) async fn show_delete_connection(admin: PermittedAdmin<Delete>, page_r
     Ok(render_page(200, &DeleteConnectionPage { layout, connection, problems: Vec::new(), purge: true }))
 }
 
-#[derive(Template)]
-#[template(path = "portal/deletion_receipt.html")]
-struct ReceiptPage {
-    layout: PageLayout,
-    name: String,
-    users: i64,
-    groups: i64,
-    purged: bool,
-}
-
 /// `POST /connections/{id}/delete`
 pub(crate) async fn delete_connection(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
     let connection = match ConnectionView::read(&page_request, &admin.context.scope, "delete") {
@@ -284,10 +274,8 @@ pub(crate) async fn delete_connection(admin: PermittedAdmin<Delete>, page_reques
             configuration_lifecycle::delete_configuration(tx, &context, &id)
         }
     });
-    written.await?;
-    let (users, groups) = (connection.overview.users, connection.overview.groups);
-    let receipt = format!("/connections/receipt?users={users}&groups={groups}&purged={purge}");
-    Ok(redirect_to(&format!("{receipt}&name={}", crate::web::portal::forms::encode_query(connection.name()))).finish())
+    let deleted = written.await?;
+    Ok(redirect_to(&format!("/connections/receipt/{}", deleted.audit_entry)).finish())
 }
 
 /// The form of a connection that was deleted after its page was loaded: a purge removes what is left of it.
@@ -298,22 +286,6 @@ async fn purge_deleted_connection(admin: PermittedAdmin<Delete>, page_request: P
         return Err(PageError::NotFound);
     }
     deleted::purge_if_named(admin, &page_request.state.store, one, &form.name).await
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ReceiptQuery {
-    name: String,
-    users: i64,
-    groups: i64,
-    purged: bool,
-}
-
-/// `GET /connections/receipt`
-pub(crate) async fn show_receipt(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
-    let ReceiptQuery { name, users, groups, purged } = page_request.query().unwrap_or_default();
-    let layout = PageLayout::new("The connection is deleted", Some(&admin.signed), NavigationEntry::Connections);
-    Ok(render_page(200, &ReceiptPage { layout, name, users, groups, purged }))
 }
 
 #[derive(Template)]
