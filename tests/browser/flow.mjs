@@ -232,7 +232,7 @@ export async function oneTimeCodes(page, hand, server, { email, password }) {
 
 /** A custom role and a key: first invalid forms, then valid ones. */
 export async function rolesAndKeys(page, hand, server) {
-  for (const [list, add, save, remove] of [["roles", "Add a role", "Save the role", "Remove the role"], ["keys", "Make an API key", "Make the key", "Revoke the key"]]) {
+  for (const [list, add, save, remove] of [["roles", "Add a role", "Save the role", "Remove the role"], ["keys", "Create an API key", "Create the key", "Revoke the key"]]) {
     await page.goto(`${server.address}/settings/${list}`);
     await hand.follow(add);
     await hand.press(save);

@@ -340,3 +340,34 @@ fn self_service_is_switched_for_all_accounts() {
     owner.submit("/settings/server/self-service", &[("self_service", "on")]).answered(200);
     key.get(crate::caller::CONFIGURATIONS).answered(200);
 }
+
+#[test]
+fn a_new_key_or_role_begins_with_the_least_permission_and_templates_add_to_it() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let permissions = [
+        "provisioning.read",
+        "provisioning.create",
+        "provisioning.delete",
+        "provisioning.tokens",
+        "directory.read",
+        "requests.read",
+        "audit.read",
+        "system.admin",
+        "webhooks.manage",
+    ];
+    for form in ["/settings/keys/new", "/settings/roles/new"] {
+        let mut checked = |template: &str| {
+            let page = owner.get(&format!("{form}{template}")).answered(200);
+            let is_checked = |one: &&&str| page.contains(&format!("name=\"{one}\" value=\"on\" checked"));
+            permissions.iter().filter(is_checked).copied().collect::<Vec<_>>()
+        };
+        assert_eq!(checked(""), ["provisioning.read"], "{form}");
+        assert_eq!(checked("?template=unknown"), ["provisioning.read"], "{form}");
+        assert_eq!(checked("?template=event-reader"), ["directory.read"], "{form}");
+        assert_eq!(checked("?template=provisioning"), permissions[..5], "{form}");
+        assert_eq!(checked("?template=admin"), permissions, "{form}");
+        let page = owner.get(form).answered(200);
+        assert!(page.contains(&format!("href=\"{form}?template=admin\"")), "{}", page.text);
+    }
+}

@@ -19,7 +19,9 @@ use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::settings::admins::SystemAdmin;
-use crate::web::portal::settings::roles::{checked_permissions, offered_permissions};
+use crate::web::portal::settings::roles::{
+    PermissionTemplate, checked_permissions, initial_permissions, offered_permissions, offered_templates,
+};
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps;
 
@@ -76,11 +78,16 @@ struct NewApiKeyPage {
     tab: &'static str,
     fields: ApiKeyForm,
     permissions: Vec<(Permission, &'static str, bool)>,
+    templates: Vec<PermissionTemplate>,
     accounts: Vec<Account>,
     problems: Vec<FormError>,
 }
 
 impl NewApiKeyPage {
+    fn form_path() -> &'static str {
+        "/settings/keys/new"
+    }
+
     fn problem(&self, field: &str) -> Option<&str> {
         find_field_error(&self.problems, field)
     }
@@ -98,15 +105,18 @@ fn render_new_api_key(
     problems: Vec<FormError>,
 ) -> PageResult {
     let accounts = store.read_inline(|at| accounts::list_accounts(at, &AccountScope::AllAccounts, None, 200))?;
-    let layout = PageLayout::new("Make an API key", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new("Create an API key", Some(&admin.signed), NavigationEntry::Settings);
     let permissions = offered_permissions(admin.signed.permissions, now);
+    let templates = offered_templates(admin.signed.permissions);
     let status = if problems.is_empty() { 200 } else { 422 };
-    Ok(render_page(status, &NewApiKeyPage { layout, tab: "keys", fields, permissions, accounts, problems }))
+    let page = NewApiKeyPage { layout, tab: "keys", fields, permissions, templates, accounts, problems };
+    Ok(render_page(status, &page))
 }
 
 /// `GET /settings/keys/new`
 pub(crate) async fn show_new_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    render_new_api_key(&admin, &page_request.state.store, admin.signed.permissions, ApiKeyForm::new(), Vec::new())
+    let initial = initial_permissions(&page_request, admin.signed.permissions);
+    render_new_api_key(&admin, &page_request.state.store, initial, ApiKeyForm::new(), Vec::new())
 }
 
 /// `POST /settings/keys/new`
@@ -128,7 +138,7 @@ pub(crate) async fn create_api_key(admin: SystemAdmin, page_request: PageRequest
         Ok(made) => Ok(redirect_to(&format!("/settings/keys/{}", made.id)).cookie(cookie).finish()),
         Err(error) if error.is_about_input() => {
             let field = if error.field() == Some("permissions") { "permissions" } else { "name" };
-            let problems = vec![FormError { field, sentence: format!("Not made: {}.", render_message(&error)) }];
+            let problems = vec![FormError { field, sentence: format!("Not created: {}.", render_message(&error)) }];
             render_new_api_key(&admin, &page_request.state.store, asked, fields, problems)
         }
         Err(error) => Err(error.into()),
@@ -145,7 +155,7 @@ fn read_new_key(fields: &ApiKeyForm, asked: Permissions, secret: &BearerToken) -
     let last_day = Some(text("expires")).filter(|day| !day.is_empty());
     let expires_at = last_day.as_deref().and_then(|day| TimeZoneChoice::utc().end_of_day(day));
     if last_day.is_some() && expires_at.is_none_or(|end| end <= clock::current_millis()) {
-        let sentence = "Give a day that is not over, such as 2027-01-31, or none.".to_owned();
+        let sentence = "Enter a day in the future, such as 2027-01-31, or none.".to_owned();
         problems.push(FormError { field: "expires", sentence });
     }
     if !problems.is_empty() {

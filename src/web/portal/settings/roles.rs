@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
+use serde::Deserialize;
 
 use crate::clock;
 use crate::error::ErrorKind;
@@ -24,13 +25,67 @@ pub(crate) fn permission_help(permission: Permission) -> &'static str {
         Permission::ProvisioningRead => "see connections",
         Permission::ProvisioningCreate => "add connections and change their settings",
         Permission::ProvisioningDelete => "delete connections and purge what they left",
-        Permission::ProvisioningTokens => "make and revoke tokens and set-up links",
+        Permission::ProvisioningTokens => "create and revoke tokens and set-up links",
         Permission::DirectoryRead => "see users and groups",
         Permission::RequestsRead => "see the request log",
         Permission::AuditRead => "see the audit log",
         Permission::WebhooksManage => "manage webhooks",
-        Permission::SystemAdmin => "run the server: accounts, admins, roles, API keys",
+        Permission::SystemAdmin => "administer Rollcall (accounts, admins, roles, API keys, settings)",
     }
+}
+
+/// Permissions to start a form with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PermissionTemplate {
+    /// Value of the query parameter `template`.
+    pub(crate) key: &'static str,
+    pub(crate) name: &'static str,
+    permissions: &'static [Permission],
+}
+
+impl PermissionTemplate {
+    /// The permissions of the template that the creator has too.
+    fn permissions(&self, most: Permissions) -> Permissions {
+        self.permissions.iter().copied().collect::<Permissions>().intersection(most)
+    }
+}
+
+/// The templates of the forms of roles and API keys.
+const TEMPLATES: [PermissionTemplate; 3] = [
+    PermissionTemplate { key: "event-reader", name: "Event reader", permissions: &[Permission::DirectoryRead] },
+    PermissionTemplate {
+        key: "provisioning",
+        name: "Provisioning",
+        permissions: &[
+            Permission::ProvisioningRead,
+            Permission::ProvisioningCreate,
+            Permission::ProvisioningDelete,
+            Permission::ProvisioningTokens,
+            Permission::DirectoryRead,
+        ],
+    },
+    PermissionTemplate { key: "admin", name: "Admin", permissions: &Permission::ALL },
+];
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TemplateQuery {
+    template: String,
+}
+
+/// What a new role or key may do before the form is filled in: the template in the query, or only reading connections.
+pub(crate) fn initial_permissions(page_request: &PageRequest, most: Permissions) -> Permissions {
+    let TemplateQuery { template } = page_request.query().unwrap_or_default();
+    let found = TEMPLATES.iter().find(|one| one.key == template);
+    found.map_or_else(
+        || Permissions::from_iter([Permission::ProvisioningRead]).intersection(most),
+        |found| found.permissions(most),
+    )
+}
+
+/// The templates that grant something to a creator with these permissions.
+pub(crate) fn offered_templates(most: Permissions) -> Vec<PermissionTemplate> {
+    TEMPLATES.into_iter().filter(|one| one.permissions(most) != Permissions::NONE).collect()
 }
 
 /// The permissions that are checked in a form.
@@ -68,10 +123,16 @@ struct RolePage {
     id: Option<String>,
     name: String,
     permissions: Vec<(Permission, &'static str, bool)>,
+    /// Offered for a new role.
+    templates: Vec<PermissionTemplate>,
     problems: Vec<FormError>,
 }
 
 impl RolePage {
+    fn form_path() -> &'static str {
+        "/settings/roles/new"
+    }
+
     fn problem(&self, field: &str) -> Option<&str> {
         find_field_error(&self.problems, field)
     }
@@ -81,13 +142,14 @@ impl RolePage {
         let title = if id.is_some() { format!("Role · {}", role.name) } else { "Add a role".to_owned() };
         let layout = PageLayout::new(title, Some(&admin.signed), NavigationEntry::Settings);
         let permissions = offered_permissions(admin.signed.permissions, role.permissions);
-        Self { layout, tab: "roles", id, name: role.name.clone(), permissions, problems }
+        let templates = if id.is_none() { offered_templates(admin.signed.permissions) } else { Vec::new() };
+        Self { layout, tab: "roles", id, name: role.name.clone(), permissions, templates, problems }
     }
 }
 
 /// `GET /settings/roles/new`
-pub(crate) async fn show_new_role(admin: SystemAdmin) -> PageResult {
-    let permissions = Permissions::from_iter([Permission::ProvisioningRead]);
+pub(crate) async fn show_new_role(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let permissions = initial_permissions(&page_request, admin.signed.permissions);
     let role = Role { id: String::new(), name: String::new(), permissions, is_built_in: false };
     Ok(render_page(200, &RolePage::new(&admin, &role, Vec::new())))
 }
@@ -147,5 +209,22 @@ pub(crate) async fn remove_role(admin: SystemAdmin, page_request: PageRequest) -
             Ok(render_page(422, &RolePage::new(&admin, &role, problems)))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_grants_no_more_than_its_user_has() {
+        let [reader, provisioning, admin] = TEMPLATES;
+        assert_eq!(reader.permissions(Permissions::ALL).key_list(), "directory.read");
+        assert!(!provisioning.permissions(Permissions::ALL).contains(Permission::SystemAdmin));
+        assert!(provisioning.permissions(Permissions::ALL).contains_all(Permissions::MINT_TOKENS));
+        assert_eq!(admin.permissions(Permissions::ALL), Permissions::ALL);
+        let most = Permissions::from_iter([Permission::ProvisioningRead, Permission::AuditRead]);
+        assert_eq!(provisioning.permissions(most).key_list(), "provisioning.read");
+        assert_eq!(offered_templates(most).iter().map(|one| one.key).collect::<Vec<_>>(), ["provisioning", "admin"]);
     }
 }
