@@ -179,6 +179,16 @@ pub fn find_configuration_including_deleted(
     found.filter(|found| context.scope.covers(&found.account)).ok_or_else(|| configuration_not_found(id))
 }
 
+/// Records that the users or groups that a deleted configuration has left are exported to a file.
+///
+/// # Errors
+/// `NotFound` if there is no such configuration in the account scope.
+pub fn record_export(tx: &Tx<'_>, context: &AuditContext, id: &str, file: &str) -> Result<()> {
+    let found = find_configuration_including_deleted(tx, context, id)?;
+    let entry = NewAuditEntry::new("configuration.exported", None, Some(json!({"file": file})));
+    append_audit_entry(tx, context, &found, entry)
+}
+
 fn end_access(tx: &Tx<'_>, found: &Configuration) -> Result<()> {
     tokens::revoke_tokens_on_delete(tx, found.key)?;
     setup_links::end_all_links(tx, found.key)?;

@@ -170,8 +170,27 @@ pub fn list_current(
     scope: &DirectoryScope,
     query: &DirectoryQuery<'_>,
 ) -> Result<DirectoryPage<DirectoryResource>> {
+    list_rows_of(at, find_live_source(at, scope)?, query)
+}
+
+/// Returns users or groups that a deleted configuration has left.
+///
+/// # Errors
+/// `NotFound` if there is no such deleted configuration in the account.
+pub fn list_remaining(
+    at: &Snapshot<'_>,
+    scope: &DirectoryScope,
+    query: &DirectoryQuery<'_>,
+) -> Result<DirectoryPage<DirectoryResource>> {
+    list_rows_of(at, find_deleted_source(at, scope)?, query)
+}
+
+fn list_rows_of(
+    at: &Snapshot<'_>,
+    source: DirectorySource,
+    query: &DirectoryQuery<'_>,
+) -> Result<DirectoryPage<DirectoryResource>> {
     let DirectoryQuery { filter, cursor, limit, .. } = *query;
-    let source = find_live_source(at, scope)?;
     let position = cursor.and_then(|cursor| cursor.position.as_ref());
     let page = query.in_source(&source, DirectoryView::Current, position);
     let (mut items, is_cut) = list_in_source(at, &source, &page)?;
@@ -184,8 +203,20 @@ pub fn list_current(
 }
 
 fn find_live_source(at: &Snapshot<'_>, scope: &DirectoryScope) -> Result<DirectorySource> {
+    find_source_with(at, scope, |source| source.deleted_at.is_none())
+}
+
+fn find_deleted_source(at: &Snapshot<'_>, scope: &DirectoryScope) -> Result<DirectorySource> {
+    find_source_with(at, scope, |source| source.deleted_at.is_some())
+}
+
+fn find_source_with(
+    at: &Snapshot<'_>,
+    scope: &DirectoryScope,
+    has_state: impl Fn(&DirectorySource) -> bool,
+) -> Result<DirectorySource> {
     let (mut found, _) = list_sources(at, scope, 0)?;
-    found.retain(|source| source.deleted_at.is_none());
+    found.retain(has_state);
     let id = scope.configuration.as_deref().unwrap_or_default();
     found.pop().ok_or_else(|| Reason::ConfigurationNotFound.with("id", ids::name_in_message(id)))
 }
@@ -286,7 +317,30 @@ pub fn list_current_members(
     cursor: Option<&DirectoryCursor>,
     limit: usize,
 ) -> Result<DirectoryPage<DirectoryMember>> {
-    let source = find_live_source(at, scope)?;
+    list_members_of(at, &find_live_source(at, scope)?, group, cursor, limit)
+}
+
+/// Returns at most `limit` members of a group that a deleted configuration has left.
+///
+/// # Errors
+/// `NotFound` if there is no such deleted configuration or group.
+pub fn list_remaining_members(
+    at: &Snapshot<'_>,
+    scope: &DirectoryScope,
+    group: &str,
+    cursor: Option<&DirectoryCursor>,
+    limit: usize,
+) -> Result<DirectoryPage<DirectoryMember>> {
+    list_members_of(at, &find_deleted_source(at, scope)?, group, cursor, limit)
+}
+
+fn list_members_of(
+    at: &Snapshot<'_>,
+    source: &DirectorySource,
+    group: &str,
+    cursor: Option<&DirectoryCursor>,
+    limit: usize,
+) -> Result<DirectoryPage<DirectoryMember>> {
     let found = directory::find_resource_by_id(at, DirectoryView::Current, "Group", group)?;
     let found = found.filter(|(stored, _)| stored.configuration == source.configuration);
     let (stored, is_deleted) = found.ok_or_else(|| Reason::ResourceNotFound.with("resource_type", "group"))?;

@@ -3,6 +3,7 @@
 mod accounts;
 mod connections;
 mod cookies;
+mod csv;
 mod forms;
 mod home;
 mod layout;
@@ -83,6 +84,11 @@ fn connection_routes() -> Vec<PortalRoute> {
         route_at("/connections/deleted/{id}")
             .get(connections::deleted::show_deleted)
             .post(connections::deleted::purge_connection),
+        route_at("/connections/deleted/{id}/users").get(connections::resources::list_remaining_users),
+        route_at("/connections/deleted/{id}/users/{uid}").get(connections::resources::show_remaining_user),
+        route_at("/connections/deleted/{id}/groups").get(connections::resources::list_remaining_groups),
+        route_at("/connections/deleted/{id}/groups/{uid}").get(connections::resources::show_remaining_group),
+        route_at("/connections/deleted/{id}/export/{file}").get(connections::deleted::export::export_remaining),
         route_at("/connections/{id}").get(connections::overview::show_connection),
         route_at("/connections/{id}/sync").post(connections::overview::set_sync),
         route_at("/connections/{id}/hold").get(connections::hold::show_hold).post(connections::hold::decide_hold),

@@ -1,6 +1,6 @@
 //! Inspecting a connection: its requests described in sentences, its users and groups, and the search for a user.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{App, Client};
 use crate::portal::browser::{Browser, wait_for_text};
@@ -404,4 +404,48 @@ fn the_receipt_of_a_deletion_is_that_of_an_audit_entry() {
     app.configuration_of("receipts-other", "okta");
     let mut foreign = Browser::with_role(app, "provisioning-manager", Some("receipts-other"));
     foreign.get(&page.at).answered(404);
+}
+
+#[test]
+fn what_a_deleted_connection_left_is_read_and_exported_until_the_purge() {
+    let app = App::shared();
+    let (mut browser, client) = manager(app, "leftover-pages");
+    let ada = client.created("/Users", &user_with("=ada@left.example", &json!({"displayName": "Ada <b>"})));
+    let crew = client.created("/Groups", &group("Crew", &[&ada]));
+    let name = browser.get(&at(&client, "")).answered(200).between("<h1>", "</h1>").to_owned();
+    let page = browser.submit(&at(&client, "/delete"), &[("name", &name)]).answered(200);
+    assert!(page.contains("are stored, read-only, under <a href=\"/connections/deleted\">"), "{}", page.text);
+    let path = format!("/connections/deleted/{}", client.id);
+    assert!(browser.get("/connections/deleted").contains(&format!("href=\"{path}/users\"")));
+    let list = browser.get(&format!("{path}/users")).answered(200);
+    assert!(list.contains("=ada@left.example") && list.contains("1 user, oldest first"), "{}", list.text);
+    assert!(
+        list.contains(&format!("href=\"{path}/users/{ada}\"")) && !list.contains(&at(&client, "")),
+        "{}",
+        list.text
+    );
+    assert!(browser.get(&format!("{path}/users?q=nothing")).answered(200).contains("No user fits."));
+    let record = browser.get(&format!("{path}/users/{ada}")).answered(200);
+    assert!(record.contains("Ada &#60;b&#62;") && record.contains(&format!("{path}/groups/{crew}")), "{}", record.text);
+    assert!(!record.contains(&at(&client, "")), "a link to a page of the live connection: {}", record.text);
+    let members = browser.get(&format!("{path}/groups/{crew}")).answered(200);
+    assert!(members.contains(&format!("{path}/users/{ada}")), "{}", members.text);
+    let csv = browser.get(&format!("{path}/export/users.csv")).answered(200);
+    let lines: Vec<&str> = csv.text.split("\r\n").collect();
+    assert!(lines.len() == 3 && lines[0].starts_with("id,userName,active,displayName"), "{}", csv.text);
+    assert!(lines[1].starts_with(&format!("\"{ada}\",\"'=ada@left.example\"")), "{}", csv.text);
+    assert_eq!(csv.header("content-disposition"), Some("attachment; filename=\"users.csv\""));
+    let json: Vec<Value> = serde_json::from_str(&browser.get(&format!("{path}/export/users.json")).text).unwrap();
+    assert_eq!((&json[0]["id"], &json[0]["displayName"]), (&json!(ada), &json!("Ada <b>")));
+    let json: Vec<Value> = serde_json::from_str(&browser.get(&format!("{path}/export/groups.json")).text).unwrap();
+    assert_eq!((&json[0]["displayName"], &json[0]["members"][0]["value"]), (&json!("Crew"), &json!(ada)));
+    let csv = browser.get(&format!("{path}/export/groups.csv")).answered(200);
+    assert!(csv.contains("\"Crew\",\"\",\"1\""), "{}", csv.text);
+    let audit = app.operator().get("/directory/resources/v1/audit?account=leftover-pages").answered(200);
+    assert_eq!(audit.json["items"][0]["action"], "configuration.exported");
+    browser.submit(&path, &[("name", &name)]).answered(200);
+    for below in ["/users", "/groups", "/export/users.csv"] {
+        browser.get(&format!("{path}{below}")).answered(404);
+    }
+    browser.get(&format!("{path}/users/{ada}")).answered(404);
 }

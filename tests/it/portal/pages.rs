@@ -18,6 +18,15 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/connections/receipt/unknown", [404, 404, 403, 404]),
     ("/connections/deleted", [200, 200, 403, 200]),
     ("/connections/deleted/{deleted}", [200, 200, 403, 404]),
+    ("/connections/deleted/{deleted}/users", [200, 200, 200, 404]),
+    ("/connections/deleted/{deleted}/users/{left}", [200, 200, 200, 404]),
+    ("/connections/deleted/{deleted}/users/unknown", [404, 404, 404, 404]),
+    ("/connections/deleted/{deleted}/groups", [200, 200, 200, 404]),
+    ("/connections/deleted/{deleted}/groups/{left}", [404, 404, 404, 404]),
+    ("/connections/deleted/{deleted}/export/{export}", [200, 200, 200, 404]),
+    ("/connections/deleted/{deleted}/export/unknown", [404, 404, 404, 404]),
+    ("/connections/deleted/{connection}/users", [404, 404, 404, 404]),
+    ("/connections/{deleted}/users", [404, 404, 404, 404]),
     ("/connections/{connection}", [200, 200, 200, 404]),
     ("/connections/{connection}/token", [200, 200, 200, 404]),
     ("/connections/{connection}/setup", [200, 200, 200, 404]),
@@ -204,7 +213,9 @@ const OPEN: &[(&str, &str, u16)] = &[
 ];
 
 /// The placeholders of the tables above.
-const PARTS: [&str; 21] = [
+const PARTS: [&str; 23] = [
+    "{left}",
+    "{export}",
     "{connection}",
     "{receipt}",
     "{deleted}",
@@ -243,7 +254,7 @@ impl PortalFixture {
         owner.submit("/accounts/new", &[("id", &elsewhere)]).answered(200);
         let live = app.configuration_of(&account, "okta");
         let gone = app.configuration_of(&account, "okta");
-        gone.created("/Users", &json!({"schemas": [sample::USER], "userName": "left@house.example"}));
+        let left = gone.created("/Users", &json!({"schemas": [sample::USER], "userName": "left@house.example"}));
         let (name, delete) = (heading(&owner.get(&format!("/connections/{}", gone.id))), gone.id.clone());
         let deleted = owner.submit(&format!("/connections/{delete}/delete"), &[("name", &name)]).answered(200);
         let receipt = deleted.at.rsplit('/').next().unwrap_or_default().to_owned();
@@ -275,6 +286,8 @@ impl PortalFixture {
         let role = link(&owner.get("/settings/roles"), "/settings/roles/", &role_name);
         let parts = vec![
             ("{receipt}", receipt),
+            ("{left}", left),
+            ("{export}", "users.csv".to_owned()),
             ("{connection}", live.id),
             ("{user}", user),
             ("{group}", group),

@@ -1,5 +1,6 @@
 //! Users and groups that remain after their connection was deleted, and their purge.
 
+pub(crate) mod export;
 pub(crate) mod receipt;
 
 use actix_web::HttpResponse;
@@ -90,7 +91,7 @@ pub(super) async fn read_deleted(
     found.map(DeletedConnectionRow::from).ok_or(PageError::NotFound)
 }
 
-fn find_deleted(
+pub(super) fn find_deleted(
     at: &Snapshot<'_>,
     account: Option<&AccountFilter>,
     id: &str,

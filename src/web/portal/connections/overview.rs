@@ -63,6 +63,16 @@ impl ConnectionView {
         &self.overview.configuration.id
     }
 
+    /// Path of its pages.
+    pub(crate) fn path(&self) -> String {
+        format!("/connections/{}{}", if self.is_deleted() { "deleted/" } else { "" }, self.id())
+    }
+
+    /// Whether it was deleted, and only its users and groups are left.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.overview.configuration.deleted_at.is_some()
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.overview.configuration.connection_name
     }

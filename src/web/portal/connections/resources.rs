@@ -6,18 +6,22 @@ use serde_json::{Map, Value, json};
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::model::audit_context::AccountScope;
+use crate::management::configuration_lifecycle;
+use crate::management::overview::ConfigurationOverview;
+use crate::model::audit_context::{AccountScope, AuditContext};
+use crate::model::configuration::provisioning_url;
 use crate::provisioning::directory::{
-    self, DirectoryCursor, DirectoryFilter, DirectoryMember, DirectoryPosition, DirectoryQuery, DirectoryScope,
-    StoredResource,
+    self, DirectoryCursor, DirectoryFilter, DirectoryMember, DirectoryPage, DirectoryPosition, DirectoryQuery,
+    DirectoryResource, DirectoryScope, StoredResource,
 };
 use crate::provisioning::resource_details::{self, ResourceDetails};
 use crate::store::Snapshot;
 use crate::web::portal::connections::attribute_tables::{self, AttributeSection};
+use crate::web::portal::connections::deleted::find_deleted;
 use crate::web::portal::connections::history::HistoryStep;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
-use crate::web::portal::layout::{PageLayout, PageResult, render_page};
+use crate::web::portal::layout::{PageError, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::Directory;
@@ -150,31 +154,101 @@ pub(crate) async fn list_groups(admin: PermittedAdmin<Directory>, page_request: 
     list_resources(admin, page_request, ListedKind::Groups).await
 }
 
+/// The deleted connection in the path, for the pages of its users and groups.
+///
+/// # Errors
+/// `NotFound` if there is none with remaining data within the scope of the admin.
+pub(super) async fn read_deleted_view(
+    page_request: &PageRequest,
+    context: &AuditContext,
+    tab: &'static str,
+) -> std::result::Result<ConnectionView, PageError> {
+    let (id, context, now) = (page_request.path_parameter("id"), context.clone(), clock::current_millis());
+    let url = provisioning_url(&page_request.state.server.public_url(), &id);
+    let read = move |at: &Snapshot<'_>| {
+        if find_deleted(at, context.scope.filter(None).as_ref(), &id)?.is_none() {
+            return Ok(None);
+        }
+        let found = configuration_lifecycle::find_configuration_including_deleted(at, &context, &id)?;
+        ConfigurationOverview::load(at, &context.scope, found, now).map(Some)
+    };
+    let overview = page_request.read(read).await?.ok_or(PageError::NotFound)?;
+    Ok(ConnectionView { overview, url, now, tab })
+}
+
+/// `GET /connections/deleted/{id}/users`
+pub(crate) async fn list_remaining_users(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    let connection = read_deleted_view(&page_request, &admin.context, "users").await?;
+    list_resources_of(admin, page_request, connection, ListedKind::Users).await
+}
+
+/// `GET /connections/deleted/{id}/groups`
+pub(crate) async fn list_remaining_groups(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    let connection = read_deleted_view(&page_request, &admin.context, "groups").await?;
+    list_resources_of(admin, page_request, connection, ListedKind::Groups).await
+}
+
 async fn list_resources(admin: PermittedAdmin<Directory>, page_request: PageRequest, kind: ListedKind) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, kind.path_segment())?;
+    list_resources_of(admin, page_request, connection, kind).await
+}
+
+async fn list_resources_of(
+    admin: PermittedAdmin<Directory>,
+    page_request: PageRequest,
+    connection: ConnectionView,
+    kind: ListedKind,
+) -> PageResult {
     let query: ResourcesQuery = page_request.query().unwrap_or_default();
-    let (list_query, key, scope) =
-        (query.clone(), connection.overview.configuration.key, directory_scope(&admin.context.scope, &connection));
+    let list_query = query.clone();
+    let source = ListedSource::new(&admin.context.scope, &connection);
     let (lines, next) =
-        page_request.read(move |at| list_resource_lines(at, &list_query, key, &scope, kind.resource_type())).await?;
+        page_request.read(move |at| list_resource_lines(at, &list_query, &source, kind.resource_type())).await?;
     let layout = connection.layout(&admin.signed, kind.title());
     Ok(render_page(200, &ResourcesListPage { layout, connection, kind, query, lines, next }))
 }
 
-fn directory_scope(scope: &AccountScope, connection: &ConnectionView) -> DirectoryScope {
-    DirectoryScope { account: scope.filter(None), configuration: Some(connection.id().to_owned()) }
+/// The connection whose users and groups are listed.
+struct ListedSource {
+    key: i64,
+    scope: DirectoryScope,
+    is_deleted: bool,
+}
+
+impl ListedSource {
+    fn new(scope: &AccountScope, connection: &ConnectionView) -> Self {
+        Self {
+            key: connection.overview.configuration.key,
+            scope: DirectoryScope { account: scope.filter(None), configuration: Some(connection.id().to_owned()) },
+            is_deleted: connection.is_deleted(),
+        }
+    }
+
+    fn list(&self, at: &Snapshot<'_>, page: &DirectoryQuery<'_>) -> Result<DirectoryPage<DirectoryResource>> {
+        let list = if self.is_deleted { directory::list_remaining } else { directory::list_current };
+        list(at, &self.scope, page)
+    }
+
+    fn list_members(
+        &self,
+        at: &Snapshot<'_>,
+        group: &str,
+        cursor: Option<&DirectoryCursor>,
+    ) -> Result<DirectoryPage<DirectoryMember>> {
+        let list = if self.is_deleted { directory::list_remaining_members } else { directory::list_current_members };
+        list(at, &self.scope, group, cursor, PER_PAGE)
+    }
 }
 
 fn list_resource_lines(
     at: &Snapshot<'_>,
     query: &ResourcesQuery,
-    key: i64,
-    scope: &DirectoryScope,
+    source: &ListedSource,
     of: &str,
 ) -> Result<(Vec<ResourceLine>, Option<String>)> {
     let text = query.text();
     if !text.is_empty() {
-        let found = resource_details::search_resources(at, key, of, &text)?;
+        let found = resource_details::search_resources(at, source.key, of, &text)?;
         return Ok((found.iter().map(ResourceLine::from_stored).collect::<Result<_>>()?, None));
     }
     let active = match &*query.active {
@@ -183,9 +257,9 @@ fn list_resource_lines(
         _ => None,
     };
     let filter = DirectoryFilter { active, ..DirectoryFilter::default() };
-    let cursor = query.position(key);
+    let cursor = query.position(source.key);
     let page = DirectoryQuery { resource_type: of, filter: &filter, cursor: cursor.as_ref(), limit: PER_PAGE };
-    let found = directory::list_current(at, scope, &page)?;
+    let found = source.list(at, &page)?;
     let lines = found.items.iter().map(|found| ResourceLine::from_stored(&found.stored)).collect::<Result<_>>()?;
     Ok((lines, encode_mark(found.next)))
 }
@@ -223,16 +297,8 @@ struct PresentResource {
 
 impl PresentResource {
     fn from_stored(stored: &StoredResource, resource_type: &str) -> Result<Self> {
-        let body: Map<String, Value> =
-            serde_json::from_str(&stored.body).map_err(|problem| Error::undecodable(&stored.id, problem))?;
-        let mut raw = body.clone();
-        raw.insert("id".to_owned(), stored.id.clone().into());
-        let meta = json!({
-            "resourceType": resource_type,
-            "created": clock::format_rfc3339(stored.created_at),
-            "lastModified": clock::format_rfc3339(stored.last_modified),
-        });
-        raw.insert("meta".to_owned(), meta);
+        let body = parse_body(stored)?;
+        let raw = add_common_attributes(body.clone(), stored, resource_type);
         Ok(Self {
             is_on: body.get("active") == Some(&Value::Bool(true)),
             is_off: body.get("active") == Some(&Value::Bool(false)),
@@ -246,13 +312,38 @@ impl PresentResource {
     }
 }
 
+fn parse_body(stored: &StoredResource) -> Result<Map<String, Value>> {
+    serde_json::from_str(&stored.body).map_err(|problem| Error::undecodable(&stored.id, problem))
+}
+
+/// Adds `id` and `meta` to the attributes of a resource.
+fn add_common_attributes(
+    mut body: Map<String, Value>,
+    stored: &StoredResource,
+    resource_type: &str,
+) -> Map<String, Value> {
+    body.insert("id".to_owned(), stored.id.clone().into());
+    let meta = json!({
+        "resourceType": resource_type,
+        "created": clock::format_rfc3339(stored.created_at),
+        "lastModified": clock::format_rfc3339(stored.last_modified),
+    });
+    body.insert("meta".to_owned(), meta);
+    body
+}
+
+/// A stored resource as SCIM shows it, without the members of a group.
+pub(super) fn render_resource(stored: &StoredResource, resource_type: &str) -> Result<Map<String, Value>> {
+    Ok(add_common_attributes(parse_body(stored)?, stored, resource_type))
+}
+
 impl RecordPage {
     fn is_user(&self) -> bool {
         self.kind == ListedKind::Users
     }
 
     fn address(&self) -> String {
-        format!("/connections/{}/{}/{}", self.connection.id(), self.kind.path_segment(), self.id)
+        format!("{}/{}/{}", self.connection.path(), self.kind.path_segment(), self.id)
     }
 }
 
@@ -266,25 +357,43 @@ pub(crate) async fn show_group(admin: PermittedAdmin<Directory>, page_request: P
     show_resource(admin, page_request, ListedKind::Groups).await
 }
 
+/// `GET /connections/deleted/{id}/users/{uid}`
+pub(crate) async fn show_remaining_user(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    let connection = read_deleted_view(&page_request, &admin.context, "users").await?;
+    show_resource_of(admin, page_request, connection, ListedKind::Users).await
+}
+
+/// `GET /connections/deleted/{id}/groups/{uid}`
+pub(crate) async fn show_remaining_group(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    let connection = read_deleted_view(&page_request, &admin.context, "groups").await?;
+    show_resource_of(admin, page_request, connection, ListedKind::Groups).await
+}
+
 async fn show_resource(admin: PermittedAdmin<Directory>, page_request: PageRequest, kind: ListedKind) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, kind.path_segment())?;
+    show_resource_of(admin, page_request, connection, kind).await
+}
+
+async fn show_resource_of(
+    admin: PermittedAdmin<Directory>,
+    page_request: PageRequest,
+    connection: ConnectionView,
+    kind: ListedKind,
+) -> PageResult {
     let (query, id): (ResourcesQuery, String) =
         (page_request.query().unwrap_or_default(), page_request.path_parameter("uid"));
-    let (key, scope, resource_id, of) = (
-        connection.overview.configuration.key,
-        directory_scope(&admin.context.scope, &connection),
-        id.clone(),
-        kind.resource_type(),
-    );
+    let (resource_id, of) = (id.clone(), kind.resource_type());
+    let source = ListedSource::new(&admin.context.scope, &connection);
+    let key = source.key;
     let (is_later_members, is_older) = (!query.after.is_empty(), query.older.is_some());
     let read = move |at: &Snapshot<'_>| {
         let found = resource_details::find_resource_details(at, key, of, &resource_id, query.older)?;
         let name =
             resource_details::find_resource_name(at, key, of, &resource_id)?.unwrap_or_else(|| resource_id.clone());
         let members = if kind == ListedKind::Groups && found.stored.is_some() {
-            directory::list_current_members(at, &scope, &resource_id, query.position(key).as_ref(), PER_PAGE)?
+            source.list_members(at, &resource_id, query.position(key).as_ref())?
         } else {
-            directory::DirectoryPage { items: Vec::new(), next: None }
+            DirectoryPage { items: Vec::new(), next: None }
         };
         Ok((found, name, members))
     };

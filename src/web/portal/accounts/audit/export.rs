@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::management::audit::{self, AuditEntry, AuditPage};
 use crate::web::portal::accounts::audit::AuditForm;
+use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageResult};
 use crate::web::portal::sign_in::session::PermittedAdmin;
@@ -34,12 +35,9 @@ const COLUMNS: [&str; 13] = [
 /// `GET /audit/export.csv`
 pub(crate) async fn export_csv(admin: PermittedAdmin<Audit>, page_request: PageRequest) -> PageResult {
     let page = read_entries(&admin, &page_request).await?;
-    let mut text = COLUMNS.join(",");
-    text.push_str("\r\n");
+    let mut text = csv::build_header(&COLUMNS);
     for record in &page.entries {
-        let cells: Vec<String> = csv_cells(record).iter().map(|value| csv_cell(value)).collect();
-        text.push_str(&cells.join(","));
-        text.push_str("\r\n");
+        text.push_str(&csv::build_row(&csv_cells(record)));
     }
     Ok(download_response("csv", "text/csv; charset=utf-8", &page).body(text))
 }
@@ -89,14 +87,6 @@ fn csv_cells(record: &AuditEntry) -> [String; 13] {
     ]
 }
 
-/// Quotes a CSV cell. Text that begins like a formula gets a leading apostrophe, so that a spreadsheet does not
-/// evaluate it.
-fn csv_cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    let text = text.replace('"', "\"\"");
-    if is_formula { format!("\"'{text}\"") } else { format!("\"{text}\"") }
-}
-
 fn json_object(record: &AuditEntry) -> Value {
     let [kind, id, name] = &record.actor;
     json!({
@@ -112,26 +102,4 @@ fn json_object(record: &AuditEntry) -> Value {
         "before": record.before,
         "after": record.after,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_is_a_formula_or_ends_early() {
-        for (text, written) in [
-            ("plain", "\"plain\""),
-            ("", "\"\""),
-            ("=1+1", "\"'=1+1\""),
-            ("+1", "\"'+1\""),
-            ("-1", "\"'-1\""),
-            ("@SUM(A1)", "\"'@SUM(A1)\""),
-            ("\t=1", "\"'\t=1\""),
-            ("\r=1", "\"'\r=1\""),
-            ("say \"hi\", then\r\nleave", "\"say \"\"hi\"\", then\r\nleave\""),
-        ] {
-            assert_eq!(csv_cell(text), written);
-        }
-    }
 }

@@ -1,0 +1,41 @@
+//! Files of comma-separated values (RFC 4180) that spreadsheets open.
+
+/// Returns the line with the names of the columns.
+pub(super) fn build_header(columns: &[&str]) -> String {
+    columns.join(",") + "\r\n"
+}
+
+/// Returns a line with these values.
+pub(super) fn build_row(values: &[String]) -> String {
+    values.iter().map(|value| csv_cell(value)).collect::<Vec<_>>().join(",") + "\r\n"
+}
+
+/// Quotes a CSV cell. Text that begins like a formula gets a leading apostrophe, so that a spreadsheet does not
+/// evaluate it.
+fn csv_cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    let text = text.replace('"', "\"\"");
+    if is_formula { format!("\"'{text}\"") } else { format!("\"{text}\"") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula_or_ends_early() {
+        for (text, written) in [
+            ("plain", "\"plain\""),
+            ("", "\"\""),
+            ("=1+1", "\"'=1+1\""),
+            ("+1", "\"'+1\""),
+            ("-1", "\"'-1\""),
+            ("@SUM(A1)", "\"'@SUM(A1)\""),
+            ("\t=1", "\"'\t=1\""),
+            ("\r=1", "\"'\r=1\""),
+            ("say \"hi\", then\r\nleave", "\"say \"\"hi\"\", then\r\nleave\""),
+        ] {
+            assert_eq!(csv_cell(text), written);
+        }
+    }
+}
