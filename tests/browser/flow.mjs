@@ -178,7 +178,7 @@ export async function remove(page, hand, { address, idp, name, token }, purge) {
   await hand.fill("Type the name of the connection", name);
   await hand.press("Delete the connection");
   const receipt = await page.locator("main").innerText();
-  expect(/was deleted/.test(receipt) && /permanently deleted/.test(receipt) === purge, `the receipt is wrong: ${receipt}`);
+  expect(/was deleted/.test(receipt) && /permanently deleted/i.test(receipt) === purge, `the receipt is wrong: ${receipt}`);
   expect(!(await page.content()).includes(token), "the receipt shows the token");
   const answer = await idp.call("GET", "/Users");
   expect(answer.status === 401, `the token of a deleted connection returns ${answer.status}`);

@@ -1,8 +1,9 @@
-//! The search for one user over all configurations of an account scope: users, deleted users, and logged calls.
+//! The search over all configurations of an account scope: users, deleted users, groups, and logged calls.
 
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::audit_context::AccountScope;
+use crate::model::ids;
 use crate::model::request::LoggedCall;
 use crate::provisioning::directory::DirectoryResource;
 use crate::provisioning::resource_details::{self, RESULTS_MAX};
@@ -66,13 +67,35 @@ pub fn list_searched_sources(at: &Snapshot<'_>, account_scope: &AccountScope) ->
 impl SearchedSources {
     /// Returns the users whose `userName`, `externalId`, e-mail address or id equals the text. At most about [`RESULTS_MAX`].
     pub fn find_users(&self, at: &Snapshot<'_>, text: &str) -> Result<Vec<DirectoryResource>> {
-        self.collect_users(at, |collection| resource_details::find_exact_matches(at, collection, text))
+        self.collect_resources(at, "User", |collection| resource_details::find_exact_matches(at, collection, text))
+    }
+
+    /// Returns the groups whose `displayName` starts with the text, or whose `externalId` or id equals it. At most about
+    /// [`RESULTS_MAX`].
+    pub fn find_groups(&self, at: &Snapshot<'_>, text: &str) -> Result<Vec<DirectoryResource>> {
+        self.collect_resources(at, "Group", |ResourceCollection { configuration, resource_type }| {
+            resource_details::search_resources(at, configuration, resource_type, text)
+        })
+    }
+
+    /// Returns the configuration whose request log has a call with this id.
+    pub fn find_call_source(&self, at: &Snapshot<'_>, id: &str) -> Result<Option<&DirectorySource>> {
+        if !ids::is_id(id) {
+            return Ok(None);
+        }
+        for source in &self.sources {
+            if request_log::find_request_by_id(at, source.configuration, id)?.is_some() {
+                return Ok(Some(source));
+            }
+            at.renew_if_due()?;
+        }
+        Ok(None)
     }
 
     /// Returns the users whose `userName` or `displayName` starts with the text. At most about [`RESULTS_MAX`].
     pub fn find_users_by_prefix(&self, at: &Snapshot<'_>, text: &str) -> Result<Vec<DirectoryResource>> {
         let key = fold::fold_case(text);
-        self.collect_users(at, |collection| {
+        self.collect_resources(at, "User", |collection| {
             let mut found = directory::list_resources_by_prefix(at, collection, &key, RESULTS_MAX)?;
             let mut seen = std::collections::HashSet::new();
             found.retain(|one| seen.insert(one.key));
@@ -80,14 +103,15 @@ impl SearchedSources {
         })
     }
 
-    fn collect_users(
+    fn collect_resources(
         &self,
         at: &Snapshot<'_>,
+        resource_type: &str,
         find: impl Fn(ResourceCollection<'_>) -> Result<Vec<StoredResource>>,
     ) -> Result<Vec<DirectoryResource>> {
         let mut found = Vec::new();
         for source in &self.sources {
-            let of_source = find(ResourceCollection { configuration: source.configuration, resource_type: "User" })?;
+            let of_source = find(ResourceCollection { configuration: source.configuration, resource_type })?;
             found.extend(of_source.into_iter().map(|stored| DirectoryResource { source: source.clone(), stored }));
             if found.len() >= RESULTS_MAX {
                 break;

@@ -76,6 +76,7 @@ fn sign_in_routes() -> Vec<PortalRoute> {
 fn connection_routes() -> Vec<PortalRoute> {
     vec![
         route_at("/connections").get(connections::list::list_connections),
+        route_at("/connections/export.csv").get(connections::list::export_connections),
         route_at("/connections/new")
             .get(connections::list::show_new_connection)
             .post(connections::list::create_connection),

@@ -161,6 +161,17 @@ fn a_user_is_found_by_any_of_its_names() {
         client.get("/ServiceProviderConfig").answered(200);
     }
     wait_for_text(&mut browser, "/find?q=REJ%40finding", "The last request that mentions them failed");
+    // Groups, connections, accounts and requests.
+    let request = client.post("/Groups", &group("Team Blue", &[])).answered(201).header("x-request-id").to_owned();
+    for (q, kind, path) in [
+        ("team b", "Group", at(&client, "/groups/")),
+        (&*client.id, "Connection", at(&client, "\"")),
+        ("findi", "Account", "/accounts/finding".to_owned()),
+    ] {
+        let page = browser.get(&format!("/find?q={}", encode(q))).answered(200);
+        assert!(page.contains(&format!("<td>{kind}</td>")) && page.contains(&path), "{q}: {}", page.text);
+    }
+    wait_for_text(&mut browser, &format!("/find?q={request}"), "<td>Request</td>");
     // The beginning of a name.
     for name in ["goran.a@finding.example", "Goran.b@finding.example"] {
         client.created("/Users", &user(name));
@@ -390,8 +401,7 @@ fn the_receipt_of_a_deletion_is_that_of_an_audit_entry() {
     let name = browser.get(&at(&client, "")).answered(200).between("<h1>", "</h1>").to_owned();
     let page = browser.submit(&at(&client, "/delete"), &[("name", &name), ("purge", "on")]).answered(200);
     let number: i64 = page.at.strip_prefix("/connections/receipt/").unwrap().parse().unwrap();
-    for text in
-        [format!("<strong>{name}</strong> was deleted"), "1 users and 0 groups were permanently deleted.".to_owned()]
+    for text in [format!("<strong>{name}</strong> was deleted"), "Permanently deleted: 1 user and 0 groups.".to_owned()]
     {
         assert!(page.contains(&text), "{text}: {}", page.text);
     }
@@ -414,7 +424,11 @@ fn what_a_deleted_connection_left_is_read_and_exported_until_the_purge() {
     let crew = client.created("/Groups", &group("Crew", &[&ada]));
     let name = browser.get(&at(&client, "")).answered(200).between("<h1>", "</h1>").to_owned();
     let page = browser.submit(&at(&client, "/delete"), &[("name", &name)]).answered(200);
-    assert!(page.contains("are stored, read-only, under <a href=\"/connections/deleted\">"), "{}", page.text);
+    assert!(
+        page.contains("Stored, read-only: 1 user and 1 group, under <a href=\"/connections/deleted\">"),
+        "{}",
+        page.text
+    );
     let path = format!("/connections/deleted/{}", client.id);
     assert!(browser.get("/connections/deleted").contains(&format!("href=\"{path}/users\"")));
     let list = browser.get(&format!("{path}/users")).answered(200);

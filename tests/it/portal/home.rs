@@ -40,9 +40,19 @@ fn the_home_page_has_the_states_the_worst_problems_first_and_the_latest_changes(
     assert!(position("pill failing\">Failing") < position("Scheduled backups are disabled"), "{}", page.text);
     assert!(attention.contains(&format!("href=\"/connections/{}\">Open", failing.id)), "{}", page.text);
     // The rejected request is a change, the search is not.
-    assert!(changes.contains("userName") && changes.contains(">409<") && !changes.contains("look@home"), "{changes}");
+    assert!(
+        changes.contains("<b>× 5</b>")
+            && changes.contains("userName")
+            && changes.contains(">409<")
+            && !changes.contains("look@home"),
+        "{changes}"
+    );
     assert!(page.contains("2 of 6"), "a connection and a user: {}", page.text);
-    app.operator().get("/directory/resources/v1/events?limit=1").answered(200);
+    // The application has read the events up to a position when it requests those after it.
+    let events =
+        |query: &str| app.operator().get(&format!("/directory/resources/v1/events?{query}")).answered(200).json;
+    let next = events("limit=1")["nextAfter"].as_str().unwrap().to_owned();
+    events(&format!("after={next}&limit=1"));
     wait_for_text(&mut owner, "/", "3 of 6");
 }
 
@@ -113,4 +123,11 @@ fn the_list_of_connections_has_counts_by_state_and_sorts_by_each_column() {
     }
     let page = owner.get("/connections?state=live&sort=users").answered(200);
     assert!(page.contains("aria-sort=\"descending\"") && page.contains("Live <b>2</b>"), "{}", page.text);
+    // The file has the same connections in the same order.
+    assert!(page.contains("href=\"/connections/export.csv?state=live&#38;sort=users\""), "{}", page.text);
+    let file = owner.get("/connections/export.csv?state=live&sort=users").answered(200);
+    assert!(file.header("content-disposition").unwrap().starts_with("attachment"));
+    let lines: Vec<&str> = file.text.split("\r\n").collect();
+    assert_eq!(lines.len(), 4, "{}", file.text);
+    assert!(lines[1].contains("\"beta\"") && lines[2].contains("\"zeta\""), "{}", file.text);
 }

@@ -13,6 +13,7 @@ use crate::sample;
 const PAGES: &[(&str, [u16; 4])] = &[
     ("/", [200, 200, 200, 200]),
     ("/connections", [200, 200, 200, 200]),
+    ("/connections/export.csv", [200, 200, 200, 200]),
     ("/connections/new", [200, 200, 403, 200]),
     ("/connections/receipt/{receipt}", [200, 200, 403, 404]),
     ("/connections/receipt/unknown", [404, 404, 403, 404]),

@@ -1,4 +1,5 @@
-//! "Where is my user?": an answer in one sentence, the record, and the last calls about the user.
+//! The search of the portal: where is my user, in one sentence, with the record and the last requests about the user; and groups,
+//! connections, accounts and requests.
 
 use askama::Template;
 use serde::Deserialize;
@@ -7,11 +8,14 @@ use serde_json::Value;
 use crate::clock;
 use crate::diagnosis::connection_status::format_ago;
 use crate::error::Result;
+use crate::management::accounts;
 use crate::management::configurations;
+use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
 use crate::management::request_log::{self, RequestLogQuery};
 use crate::model::audit_context::AccountScope;
+use crate::model::ids;
 use crate::model::permission::Permission;
-use crate::provisioning::directory::user_search::{self, SearchedCalls};
+use crate::provisioning::directory::user_search::{self, SearchedCalls, SearchedSources};
 use crate::provisioning::directory::{DirectoryResource, DirectorySource};
 use crate::provisioning::resource_details::{self, RESULTS_MAX};
 use crate::store::Snapshot;
@@ -30,6 +34,10 @@ const USERS_WITH_CALLS_MAX: usize = 3;
 const TEXT_MAX_CHARS: usize = 200;
 /// Shortest text that is searched as the beginning of a name, in characters.
 const PREFIX_MIN_CHARS: usize = 2;
+/// Most results of each other kind.
+const OTHERS_MAX: usize = 10;
+/// Most accounts that are searched.
+const ACCOUNTS_SEARCHED_MAX: u32 = 10_000;
 
 #[derive(Template)]
 #[template(path = "portal/find_user.html")]
@@ -40,6 +48,16 @@ struct FindPage {
     users: Vec<FoundUser>,
     deleted_user: Option<DeletedUserLink>,
     lines: Vec<CallLine>,
+    others: Vec<OtherResult>,
+}
+
+/// A group, a connection, an account or a request.
+#[derive(Debug)]
+struct OtherResult {
+    kind: &'static str,
+    title: String,
+    subtitle: String,
+    path: String,
 }
 
 /// A deleted user.
@@ -56,6 +74,7 @@ struct SearchResults {
     is_prefix: bool,
     deleted_user: Option<DeletedUserLink>,
     lines: Vec<CallLine>,
+    others: Vec<OtherResult>,
     /// What was searched, if there is no user.
     searched: Option<SearchedCalls>,
     is_truncated: bool,
@@ -115,28 +134,95 @@ pub(crate) async fn show_search(admin: PermittedAdmin<Directory>, page_request: 
     }
     let query: FindQuery = page_request.query().unwrap_or_default();
     let q: String = query.q.trim().chars().take(TEXT_MAX_CHARS).collect();
-    let layout = PageLayout::new("Where is my user?", Some(&admin.signed), NavigationEntry::Find);
+    let layout = PageLayout::new("Search", Some(&admin.signed), NavigationEntry::Find);
     if q.is_empty() {
-        let SearchResults { users, deleted_user, lines, .. } = SearchResults::default();
+        let SearchResults { users, deleted_user, lines, others, .. } = SearchResults::default();
         let answer = String::new();
-        return Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines }));
+        return Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines, others }));
     }
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let (scope, text, now) = (admin.context.scope, q.clone(), clock::current_millis());
-    let found = page_request.read(move |at| search_users(at, &scope, reader, &text, now)).await?;
+    let sees_connections = admin.signed.permissions.contains(Permission::ProvisioningRead);
+    let search = move |at: &Snapshot<'_>| {
+        let sources = user_search::list_searched_sources(at, &scope)?;
+        let mut others = find_groups_and_requests(at, &sources, &text)?;
+        if sees_connections {
+            others.extend(find_connections_and_accounts(at, &scope, &text, now)?);
+        }
+        Ok(SearchResults { others, ..search_users(at, (&scope, &sources), reader, &text, now)? })
+    };
+    let found = page_request.read(search).await?;
     let answer = answer_sentence(&q, &found);
-    let SearchResults { users, deleted_user, lines, .. } = found;
-    Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines }))
+    let SearchResults { users, deleted_user, lines, others, .. } = found;
+    Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines, others }))
+}
+
+fn find_groups_and_requests(at: &Snapshot<'_>, sources: &SearchedSources, text: &str) -> Result<Vec<OtherResult>> {
+    let mut found = Vec::new();
+    if text.chars().count() >= PREFIX_MIN_CHARS {
+        for DirectoryResource { source, stored } in sources.find_groups(at, text)?.iter().take(OTHERS_MAX) {
+            let body = resource_details::parse_stored_json(&stored.id, &stored.body)?;
+            found.push(OtherResult {
+                kind: "Group",
+                title: resource_details::extract_name(&body).unwrap_or_else(|| stored.id.clone()),
+                subtitle: source.account.id.clone(),
+                path: format!("/connections/{}/groups/{}", source.id, stored.id),
+            });
+        }
+    }
+    if let Some(source) = sources.find_call_source(at, text)? {
+        found.push(OtherResult {
+            kind: "Request",
+            title: text.to_owned(),
+            subtitle: source.account.id.clone(),
+            path: format!("/connections/{}/requests/{text}", source.id),
+        });
+    }
+    Ok(found)
+}
+
+/// Connections whose name or account contains the text, or whose id equals it, and accounts whose id or name contains it.
+fn find_connections_and_accounts(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    text: &str,
+    now: i64,
+) -> Result<Vec<OtherResult>> {
+    let mut found = Vec::new();
+    let query = OverviewQuery { text: text.to_owned(), ..OverviewQuery::default() };
+    let mut connections = overview::list_overviews(at, scope, &query, now)?;
+    if let (true, Ok(one)) = (ids::is_id(text), configurations::find_configuration(at, scope, text)) {
+        connections.push(ConfigurationOverview::load(at, scope, one, now)?);
+    }
+    for one in connections.into_iter().take(OTHERS_MAX) {
+        found.push(OtherResult {
+            kind: "Connection",
+            path: format!("/connections/{}", one.configuration.id),
+            subtitle: format!("{} · {}", one.configuration.account.id, one.provider.name),
+            title: one.configuration.connection_name,
+        });
+    }
+    let folded = text.to_lowercase();
+    let all = accounts::list_accounts(at, scope, None, ACCOUNTS_SEARCHED_MAX)?;
+    let has = |value: &str| value.to_lowercase().contains(&folded);
+    for one in all.into_iter().filter(|one| has(&one.id) || has(&one.name)).take(OTHERS_MAX) {
+        found.push(OtherResult {
+            kind: "Account",
+            path: format!("/accounts/{}", encode_query(&one.id)),
+            subtitle: one.id,
+            title: one.name,
+        });
+    }
+    Ok(found)
 }
 
 fn search_users(
     at: &Snapshot<'_>,
-    scope: &AccountScope,
+    (scope, sources): (&AccountScope, &SearchedSources),
     reader: LogReader,
     text: &str,
     now: i64,
 ) -> Result<SearchResults> {
-    let sources = user_search::list_searched_sources(at, scope)?;
     let mut results = SearchResults { is_truncated: sources.is_truncated, ..SearchResults::default() };
     let mut found = sources.find_users(at, text)?;
     if found.is_empty() {
@@ -190,6 +276,7 @@ fn answer_sentence(q: &str, found: &SearchResults) -> String {
     }
     match (&found.users[..], &found.lines[..]) {
         ([one], _) => one.sentence(),
+        ([], []) if !found.others.is_empty() => format!("No user matches {q}. The results below do."),
         ([], []) => format!(
             "No user {q} is here. {} If the identity provider should have sent the user, check that the user is assigned \
              to the application there.",

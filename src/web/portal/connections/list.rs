@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_DISPOSITION;
 use askama::Template;
 use serde::Deserialize;
 
@@ -19,6 +21,7 @@ use crate::model::configuration::InitialSync;
 use crate::model::names;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::store::Store;
+use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -118,6 +121,12 @@ impl ConnectionsQuery {
         self.url(&self.state, ConnectionOrder::from_key(&self.sort), page)
     }
 
+    /// URL of the file with all connections of the list.
+    fn export_url(&self) -> String {
+        let page = self.url(&self.state, ConnectionOrder::from_key(&self.sort), 1);
+        page.replacen("/connections", "/connections/export.csv", 1)
+    }
+
     /// The parameters that are not the default.
     fn url(&self, state: &str, order: ConnectionOrder, page: usize) -> String {
         let encoded = crate::web::portal::forms::encode_query;
@@ -146,15 +155,56 @@ impl ConnectionsPage {
     }
 }
 
-/// `GET /connections`
-pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
-    let query: ConnectionsQuery = page_request.query().unwrap_or_default();
+/// The connections that match the query, in its order, and the number in each state without the filter for the state.
+async fn find_connections(
+    admin: &PermittedAdmin<Read>,
+    page_request: &PageRequest,
+    query: &ConnectionsQuery,
+) -> Result<(Vec<ConfigurationOverview>, Vec<(ConnectionStatus, usize)>), PageError> {
     let filter = OverviewQuery { text: query.text.clone(), status: String::new(), provider: query.provider.clone() };
     let (scope, now) = (admin.context.scope.clone(), clock::current_millis());
     let mut found = page_request.read(move |at| overview::list_overviews(at, &scope, &filter, now)).await?;
     let states = overview::count_states(&found);
     found.retain(|one| query.state.is_empty() || query.state == one.status.key());
     ConnectionOrder::from_key(&query.sort).sort(&mut found);
+    Ok((found, states))
+}
+
+const CSV_COLUMNS: [&str; 10] =
+    ["id", "name", "account", "provider", "state", "reason", "users", "groups", "last_request", "created_at"];
+
+/// `GET /connections/export.csv`: all connections that match the query.
+pub(crate) async fn export_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    let query: ConnectionsQuery = page_request.query().unwrap_or_default();
+    let (found, _) = find_connections(&admin, &page_request, &query).await?;
+    let now = clock::current_millis();
+    let mut text = csv::build_header(&CSV_COLUMNS);
+    for one in &found {
+        let configuration = &one.configuration;
+        text.push_str(&csv::build_row(&[
+            configuration.id.clone(),
+            configuration.connection_name.clone(),
+            configuration.account.id.clone(),
+            one.provider.name.to_owned(),
+            one.status.key().to_owned(),
+            one.describe_status(now),
+            one.users.to_string(),
+            one.groups.to_string(),
+            configuration.last_seen.map(clock::format_rfc3339).unwrap_or_default(),
+            clock::format_rfc3339(configuration.created_at),
+        ]));
+    }
+    let mut response = HttpResponse::Ok();
+    response.content_type("text/csv; charset=utf-8");
+    response.insert_header((CONTENT_DISPOSITION, "attachment; filename=\"connections.csv\""));
+    Ok(response.body(text))
+}
+
+/// `GET /connections`
+pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    let query: ConnectionsQuery = page_request.query().unwrap_or_default();
+    let now = clock::current_millis();
+    let (mut found, states) = find_connections(&admin, &page_request, &query).await?;
     let total = found.len();
     let pages = total.div_ceil(PER_PAGE).max(1);
     let at = query.page.clamp(1, pages);

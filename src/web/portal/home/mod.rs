@@ -31,6 +31,8 @@ const CHANGES_MAX: usize = 8;
 const CHANGING_CONNECTIONS_MAX: usize = 8;
 /// Requests that are read of each of them.
 const REQUESTS_PER_CONNECTION: u32 = 40;
+/// Most changes that are read to fill the page. Repeated ones are one line.
+const READ_MAX: usize = 60;
 /// Items that need attention on the page.
 const ITEMS_MAX: usize = 20;
 
@@ -64,6 +66,16 @@ struct LatestChange {
     line: CallLine,
     connection: String,
     account: String,
+    /// How often it was sent, one directly after the other.
+    times: usize,
+}
+
+impl LatestChange {
+    /// Whether an earlier request had the same effect, such as the same rejection.
+    fn is_repeated_by(&self, earlier: &Self) -> bool {
+        (&self.line.sentence, self.line.status, &self.line.configuration)
+            == (&earlier.line.sentence, earlier.line.status, &earlier.line.configuration)
+    }
 }
 
 /// `GET /`: the home page, or the first page that an admin without access to connections may open.
@@ -124,20 +136,33 @@ fn list_latest_changes(
         let page = request_log::list_calls(at, scope, id, &query, REQUESTS_PER_CONNECTION)?;
         let changes =
             page.calls.into_iter().filter(|call| call.missed == 0 && (call.failed || is_change(&call.method)));
-        found.extend(changes.take(CHANGES_MAX).map(|call| (call, one, key)));
+        found.extend(changes.map(|call| (call, one, key)));
         at.renew_if_due()?;
     }
     found.sort_by(|(one, ..), (other, ..)| other.id.cmp(&one.id));
-    let read = |(call, one, key): (LoggedCall, &ConfigurationOverview, i64)| {
+    let read = |(call, one, key): (LoggedCall, &ConfigurationOverview, i64)| -> Result<LatestChange> {
         let id = &one.configuration.id;
         let call = request_log::find_call(at, scope, id, &call.id).unwrap_or(call);
         Ok(LatestChange {
             line: CallView::read(at, reader, key, id, call)?.line(),
             connection: one.configuration.connection_name.clone(),
             account: one.configuration.account.id.clone(),
+            times: 1,
         })
     };
-    found.into_iter().take(CHANGES_MAX).map(read).collect()
+    let mut changes: Vec<LatestChange> = Vec::new();
+    for change in found.into_iter().take(READ_MAX).map(read) {
+        let change = change?;
+        if let Some(last) = changes.last_mut().filter(|last| last.is_repeated_by(&change)) {
+            last.times += 1;
+            continue;
+        }
+        if changes.len() == CHANGES_MAX {
+            break;
+        }
+        changes.push(change);
+    }
+    Ok(changes)
 }
 
 fn is_change(method: &str) -> bool {

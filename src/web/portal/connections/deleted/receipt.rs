@@ -31,12 +31,13 @@ impl ReceiptPage {
         self.value("/connectionName").and_then(Value::as_str).unwrap_or_default()
     }
 
-    fn users(&self) -> i64 {
-        self.value("/resources/User").and_then(Value::as_i64).unwrap_or_default()
-    }
-
-    fn groups(&self) -> i64 {
-        self.value("/resources/Group").and_then(Value::as_i64).unwrap_or_default()
+    /// Such as `1 user and 2 groups`.
+    fn counts(&self) -> String {
+        let count = |pointer, one| match self.value(pointer).and_then(Value::as_i64).unwrap_or_default() {
+            1 => format!("1 {one}"),
+            count => format!("{count} {one}s"),
+        };
+        format!("{} and {}", count("/resources/User", "user"), count("/resources/Group", "group"))
     }
 
     fn is_purged(&self) -> bool {
