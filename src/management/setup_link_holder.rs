@@ -250,6 +250,18 @@ mod tests {
     use crate::store::Store;
     use crate::store::recent_use::TokenUse;
 
+    /// A link that lives for 50 minutes.
+    fn sample_link(purpose: LinkPurpose) -> NewSetupLink {
+        NewSetupLink {
+            id: clock::new_id(),
+            digest: [7; 32],
+            lifetime_seconds: 3_000,
+            note: String::new(),
+            provider: None,
+            purpose,
+        }
+    }
+
     fn new_token() -> TokenDraft {
         TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "token")
     }
@@ -272,14 +284,7 @@ mod tests {
             ..AuditContext::server()
         };
         let (target, token) = (id.clone(), new_token());
-        let new_link = NewSetupLink {
-            id: clock::new_id(),
-            digest: [7; 32],
-            lifetime_seconds: 3_000,
-            note: String::new(),
-            provider: None,
-            purpose: LinkPurpose::Setup,
-        };
+        let new_link = sample_link(LinkPurpose::Setup);
         let refused = store.write_blocking(move |tx| {
             let new = NewConfiguration {
                 id: target.clone(),
@@ -313,14 +318,7 @@ mod tests {
         let store = Store::open_for_command(folder.path()).unwrap();
         let found = store.write_blocking(|tx| {
             let created = create_configuration(tx, &AuditContext::server(), &NewConfiguration::sample("acme"))?;
-            let new_link = NewSetupLink {
-                id: clock::new_id(),
-                digest: [7; 32],
-                lifetime_seconds: 3_000,
-                note: String::new(),
-                provider: None,
-                purpose: LinkPurpose::Setup,
-            };
+            let new_link = sample_link(LinkPurpose::Setup);
             create_link(tx, &AuditContext::server(), &created.id, &new_link)?;
             let reason = |digest, now| find_open_link(tx, digest, now).map_err(|error| error.reason()).err();
             let holder = LinkHolder { address: None, request_id: None };
@@ -343,14 +341,7 @@ mod tests {
             let created = create_configuration(tx, &AuditContext::server(), &new)?;
             let used = TokenUse { first: tx.now, last: tx.now };
             token_rows::record_token_use(tx, &new.token.id, used)?;
-            let new_link = NewSetupLink {
-                id: clock::new_id(),
-                digest: [7; 32],
-                lifetime_seconds: 3_000,
-                note: String::new(),
-                provider: None,
-                purpose: LinkPurpose::ReplaceToken,
-            };
+            let new_link = sample_link(LinkPurpose::ReplaceToken);
             create_link(tx, &AuditContext::server(), &created.id, &new_link)?;
             let mut live = Vec::new();
             let drafts = [new_token(), new_token(), new_token()];
@@ -404,14 +395,7 @@ mod tests {
                 token: new_token(),
             };
             create_configuration(tx, &AuditContext::server(), &new)?;
-            let new_link = NewSetupLink {
-                id: clock::new_id(),
-                digest: [7; 32],
-                lifetime_seconds: 3_000,
-                note: String::new(),
-                provider: None,
-                purpose: LinkPurpose::Setup,
-            };
+            let new_link = sample_link(LinkPurpose::Setup);
             create_link(tx, &creator, &target, &new_link)?;
             oauth::create_client(tx, &creator, &target, &new_client("rcc_operator"))?;
             let list = |tx: &Tx<'_>| {
