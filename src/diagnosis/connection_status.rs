@@ -98,11 +98,15 @@ impl ConnectionStatus {
         let name = provider.name;
         let ago = |at: Option<Millis>| at.map_or_else(|| "never".to_owned(), |at| format_ago(now - at));
         match self {
-            Self::Waiting => format!("Waiting for {name}. Nothing has arrived yet: follow the steps, then test there."),
-            Self::Testing => format!("{name} called with a valid token. Assign a user there to continue."),
-            Self::Live => format!("Last change {}, last call {}.", ago(one.last_sync), ago(one.last_seen)),
+            Self::Waiting => {
+                format!("Nothing received yet. Follow the setup steps, then test the connection in {name}.")
+            }
+            Self::Testing => format!("{name} is connected. Assign a user to start syncing."),
+            Self::Live => format!("Last change {}, last request {}.", ago(one.last_sync), ago(one.last_seen)),
             Self::Quiet => {
-                format!("Last call {}. Check that provisioning still runs at {name}.", ago(one.last_seen))
+                let last = ago(one.last_seen);
+                let span = last.strip_suffix(" ago").unwrap_or(&last);
+                format!("No requests for {span}. Check that provisioning is still on in {name}.")
             }
             Self::Failing => {
                 let calls = facts.calls.is_failing().then(|| describe_failing_calls(facts.calls, name));
@@ -117,7 +121,7 @@ impl ConnectionStatus {
                 format!("Staged. What {name} sends is stored, but nothing reaches your application until you go live.")
             }
             Self::Paused => {
-                "Paused. Calls still succeed and are stored, but no changes reach your application.".to_owned()
+                "Paused. Requests still succeed and are stored, but no changes reach your application.".to_owned()
             }
         }
     }
@@ -128,10 +132,10 @@ fn describe_failing_calls(health: &CallHealth, name: &str) -> String {
     let cause = cause.map_or_else(String::new, |cause| format!(" The last one: {cause}."));
     if health.auth_failures >= 3 {
         let failures = health.auth_failures;
-        format!("The last {failures} calls had an invalid token.{cause} Enter the current token at {name}.")
+        format!("The last {failures} requests used an invalid token.{cause} Enter the current token in {name}.")
     } else {
         let (failures, calls) = (health.recent_failures(), health.recent_calls());
-        format!("{failures} of the last {calls} calls failed.{cause} See the request log.")
+        format!("{failures} of the last {calls} requests were rejected.{cause} See the request log.")
     }
 }
 
@@ -281,7 +285,7 @@ mod tests {
         assert_eq!(status, ConnectionStatus::Failing);
         let sentence = status.describe(&facts);
         assert!(
-            sentence.contains("The last 3 calls had an invalid token. The last one: the token was revoked."),
+            sentence.contains("The last 3 requests used an invalid token. The last one: the token was revoked."),
             "{sentence}"
         );
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{CallContext, find_rule};
+use crate::messages::capitalize;
 
 /// Most attributes named in a sentence.
 const NAMED_MAX: usize = 3;
@@ -11,18 +12,18 @@ const NAMED_MAX: usize = 3;
 pub fn summarize_call(facts: &CallContext<'_>) -> String {
     let call = facts.call;
     if call.missed > 0 {
-        let calls = if call.missed == 1 { "call was" } else { "calls were" };
-        return format!("{} {calls} served and could not be logged", call.missed);
+        let requests = if call.missed == 1 { "request" } else { "requests" };
+        return format!("{} {requests} not recorded", call.missed);
     }
     let looked_up = matches!(&*call.method, "GET" | "HEAD") && call.status == 404;
     match (find_rule(facts), call.status) {
-        (Some(rule), 400..) => format!("Refused: {}", rule.refusal_reason),
+        (Some(rule), 400..) => format!("Rejected: {}", rule.refusal_reason),
         (_, 404) if looked_up && call.scim_type.is_none() && is_resource(facts.relative_path) => {
-            format!("Searched for {} that does not exist", with_article(facts))
+            format!("{} not found", capitalize(resource_noun(facts)))
         }
-        (_, 404) if call.method == "DELETE" => format!("Tried to delete {} that does not exist", with_article(facts)),
+        (_, 404) if call.method == "DELETE" => format!("Delete: {} not found", resource_noun(facts)),
         (_, 500..) => format!("Failed: {}", describe_failure(facts)),
-        (_, 400..) => format!("Refused: {}", describe_failure(facts)),
+        (_, 400..) => format!("Rejected: {}", describe_failure(facts)),
         _ => describe_success(facts),
     }
 }
@@ -43,14 +44,14 @@ fn describe_success(facts: &CallContext<'_>) -> String {
         ("POST", _) if below.ends_with("/oauth2/revoke") => "Revoked an access token".to_owned(),
         ("POST", "/Bulk") => describe_bulk(facts),
         ("POST", _) if below.ends_with(".search") => format!("Searched {}", plural_noun(facts)),
-        ("POST", _) => format!("Added {}", subject()),
+        ("POST", _) => format!("Created {}", subject()),
         ("PUT", _) => describe_replace(facts),
         ("PATCH", _) => describe_patch(facts),
         ("DELETE", _) => format!("Deleted {}", subject()),
-        ("OPTIONS", _) => "Requested the allowed methods".to_owned(),
+        ("OPTIONS", _) => "CORS preflight".to_owned(),
         _ if is_resource(below) => format!("Read {}", subject()),
         _ if is_collection(below) => describe_list(facts),
-        _ => "Read the capabilities of this server".to_owned(),
+        _ => "Read the SCIM configuration".to_owned(),
     }
 }
 
@@ -74,30 +75,26 @@ fn resource_noun(facts: &CallContext<'_>) -> &'static str {
     }
 }
 
-fn with_article(facts: &CallContext<'_>) -> String {
-    format!("a {}", resource_noun(facts))
-}
-
 fn plural_noun(facts: &CallContext<'_>) -> String {
     format!("{}s", resource_noun(facts))
 }
 
-/// Returns the resource with its name, if known.
+/// Returns the name of a user, or "group" with the name of a group, if known.
 fn name_resource(facts: &CallContext<'_>) -> String {
-    let noun = resource_noun(facts);
-    match facts.name {
-        Some(name) => format!("the {noun} {name}"),
-        None => format!("a {noun}"),
+    match (facts.name, resource_noun(facts)) {
+        (Some(name), "user") => name.to_owned(),
+        (Some(name), noun) => format!("{noun} {name}"),
+        (None, noun) => format!("a {noun}"),
     }
 }
 
 fn describe_list(facts: &CallContext<'_>) -> String {
     let found = facts.response.and_then(|answer| answer.get("totalResults")).and_then(Value::as_u64);
     match (facts.filter, found) {
-        (Some(filter), Some(0)) => format!("Searched for {} with {filter}: none", plural_noun(facts)),
-        (Some(filter), Some(1)) => format!("Searched for {} with {filter}: found", plural_noun(facts)),
-        (Some(filter), Some(found)) => format!("Searched for {} with {filter}: found {found}", plural_noun(facts)),
-        (Some(filter), None) => format!("Searched for {} with {filter}", plural_noun(facts)),
+        (Some(filter), Some(0)) => format!("Searched {}: {filter} (no match)", plural_noun(facts)),
+        (Some(filter), Some(1)) => format!("Searched {}: {filter} (1 match)", plural_noun(facts)),
+        (Some(filter), Some(found)) => format!("Searched {}: {filter} ({found} matches)", plural_noun(facts)),
+        (Some(filter), None) => format!("Searched {}: {filter}", plural_noun(facts)),
         (None, _) => format!("Listed {}", plural_noun(facts)),
     }
 }
@@ -105,16 +102,16 @@ fn describe_list(facts: &CallContext<'_>) -> String {
 fn describe_bulk(facts: &CallContext<'_>) -> String {
     let operations = facts.request.and_then(|body| body.get("Operations")).and_then(Value::as_array);
     match operations.map(Vec::len) {
-        Some(1) => "Ran a bulk request with 1 operation".to_owned(),
-        Some(count) => format!("Ran a bulk request with {count} operations"),
-        None => "Ran a bulk request".to_owned(),
+        Some(1) => "Bulk request, 1 operation".to_owned(),
+        Some(count) => format!("Bulk request, {count} operations"),
+        None => "Bulk request".to_owned(),
     }
 }
 
 fn describe_replace(facts: &CallContext<'_>) -> String {
     let is_off = facts.request.is_some_and(|body| parse_boolean(body.get("active")) == Some(false));
     if is_off {
-        format!("Replaced {} with active set to false", name_resource(facts))
+        format!("Deactivated {} (PUT)", name_resource(facts))
     } else {
         format!("Replaced {}", name_resource(facts))
     }
@@ -142,19 +139,19 @@ fn describe_patch(facts: &CallContext<'_>) -> String {
     if let [only] = &changes[..]
         && let Some(on) = active(only)
     {
-        return format!("Switched {} {subject}", if on { "on" } else { "off" });
+        return format!("{} {subject}", if on { "Activated" } else { "Deactivated" });
     }
     if !changes.is_empty() && changes.iter().all(|change| change.path.starts_with("members")) {
-        return describe_membership(&changes, &subject);
+        return describe_membership(&changes, facts.name.unwrap_or("a group"));
     }
     let mut names: Vec<&str> = changes.iter().map(|change| attribute_name(change.path)).collect();
     names.dedup();
     let more = names.len().saturating_sub(NAMED_MAX);
     names.truncate(NAMED_MAX);
     match (names.is_empty(), more) {
-        (true, _) => format!("Changed {subject}"),
-        (false, 0) => format!("Changed {} of {subject}", names.join(", ")),
-        (false, more) => format!("Changed {} and {more} more of {subject}", names.join(", ")),
+        (true, _) => format!("Updated {subject}"),
+        (false, 0) => format!("Updated {} of {subject}", names.join(", ")),
+        (false, more) => format!("Updated {} and {more} more of {subject}", names.join(", ")),
     }
 }
 
@@ -196,6 +193,6 @@ fn describe_membership(changes: &[PatchedAttribute<'_>], subject: &str) -> Strin
     match (sum("add"), sum("remove")) {
         (added, 0) => format!("Added {} to {subject}", members(added)),
         (0, removed) => format!("Removed {} from {subject}", members(removed)),
-        (added, removed) => format!("Added {} to {subject} and removed {}", members(added), members(removed)),
+        (added, removed) => format!("Added {} to {subject}, removed {removed}", members(added)),
     }
 }

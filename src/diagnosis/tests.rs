@@ -241,29 +241,29 @@ fn a_call_is_summarized_in_one_sentence() {
     let name = Some("alice");
     let found = |count: u32| Some(json!({"totalResults": count}));
     assert_sentences([
-        ("Added the user alice", Case { name, ..case("POST", "/Users", 201) }),
+        ("Created alice", Case { name, ..case("POST", "/Users", 201) }),
         ("Deleted a user", case("DELETE", "/Users/7", 204)),
-        ("Read the user alice", Case { name, ..case("GET", "/Users/7", 200) }),
+        ("Read alice", Case { name, ..case("GET", "/Users/7", 200) }),
         (
-            "Replaced the user alice with active set to false",
+            "Deactivated alice (PUT)",
             Case { name, request: Some(json!({"active": false})), ..case("PUT", "/Users/7", 200) },
         ),
         ("Listed groups", case("GET", "/Groups", 200)),
         (
-            "Searched for users with userName eq \"x\": none",
+            "Searched users: userName eq \"x\" (no match)",
             Case { filter: Some("userName eq \"x\""), response: found(0), ..case("GET", "/Users", 200) },
         ),
-        ("Read the capabilities of this server", case("GET", "/ServiceProviderConfig", 200)),
-        ("Searched for a user that does not exist", case("GET", "/Users/7", 404)),
-        ("Refused: userName is taken", case("POST", "/Users", 409).refused(Reason::UserNameTaken)),
+        ("Read the SCIM configuration", case("GET", "/ServiceProviderConfig", 200)),
+        ("User not found", case("GET", "/Users/7", 404)),
+        ("Rejected: userName is taken", case("POST", "/Users", 409).refused(Reason::UserNameTaken)),
         (
-            "Refused: title must be text, found a number",
+            "Rejected: title must be text, found a number",
             case("POST", "/Users", 400)
                 .refused(Reason::ValueTypeWrong.on_field("title").with("expected", "text").with("found", "a number")),
         ),
         ("Failed: status 503", case("POST", "/Users", 503)),
         (
-            "Ran a bulk request with 2 operations",
+            "Bulk request, 2 operations",
             Case { request: Some(json!({"Operations": [{}, {}]})), ..case("POST", "/Bulk", 200) },
         ),
     ]);
@@ -275,7 +275,7 @@ fn the_summary_of_a_patch_names_the_changed_attributes() {
     let patch = |operations: Value| Some(json!({"Operations": operations}));
     assert_sentences([
         (
-            "Switched off the user alice",
+            "Deactivated alice",
             Case {
                 name,
                 request: patch(json!([{"op": "Replace", "path": "active", "value": "False"}])),
@@ -283,7 +283,7 @@ fn the_summary_of_a_patch_names_the_changed_attributes() {
             },
         ),
         (
-            "Switched on the user alice",
+            "Activated alice",
             Case {
                 name,
                 request: patch(json!([{"op": "replace", "value": {"active": true}}])),
@@ -291,7 +291,7 @@ fn the_summary_of_a_patch_names_the_changed_attributes() {
             },
         ),
         (
-            "Changed title, name.givenName of the user alice",
+            "Updated title, name.givenName of alice",
             Case {
                 name,
                 request: patch(
@@ -301,7 +301,7 @@ fn the_summary_of_a_patch_names_the_changed_attributes() {
             },
         ),
         (
-            "Changed emails, department of a user",
+            "Updated emails, department of a user",
             Case {
                 request: patch(json!([
                     {"op": "replace", "path": "emails[type eq \"work\"].value", "value": "x"},
@@ -311,7 +311,7 @@ fn the_summary_of_a_patch_names_the_changed_attributes() {
             },
         ),
         (
-            "Added 2 members to the group Staff",
+            "Added 2 members to Staff",
             Case {
                 name: Some("Staff"),
                 request: patch(json!([{"op": "add", "path": "members", "value": [{"value": "1"}, {"value": "2"}]}])),

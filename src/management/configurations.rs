@@ -18,7 +18,7 @@ use crate::store::tables::events::{self, NewEvent};
 use crate::store::tables::{counts, holds as hold_rows};
 use crate::store::{Snapshot, Tx};
 
-pub use crate::store::tables::configurations::list_configurations;
+pub use crate::store::tables::configurations::{find_configuration_by_key, list_configurations};
 
 /// Returns the configuration with this id.
 ///

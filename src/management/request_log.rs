@@ -17,7 +17,7 @@ use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::store::recent_use::UnsavedUse;
 use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::request_log::{self as rows, RequestLogLimit};
-pub use crate::store::tables::request_log::{RequestLogPage, RequestLogQuery};
+pub use crate::store::tables::request_log::{AllCallsPage, AllCallsQuery, RequestLogPage, RequestLogQuery};
 use crate::store::tables::{api_keys, configurations as configuration_rows, instance, tokens, traffic, usage};
 use crate::store::{Snapshot, Tx};
 
@@ -204,6 +204,27 @@ pub fn find_call(at: &Snapshot<'_>, scope: &AccountScope, configuration_id: &str
     let key = configurations::find_configuration(at, scope, configuration_id)?.key;
     let found = if ids::is_id(id) { rows::find_request_by_id(at, key, id)? } else { None };
     found.ok_or_else(|| Reason::CallNotFound.into())
+}
+
+/// Returns the ids of the calls directly before and after this one in the log of a configuration.
+pub fn find_adjacent_ids(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<(Option<String>, Option<String>)> {
+    rows::find_adjacent_ids(at, configuration, id)
+}
+
+/// Returns a page of the logs of all configurations of the account scope with the bodies of each call, newest first. Each call
+/// has the key of its configuration. `before` is the `next` of the page before.
+pub fn list_all_calls(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    query: &AllCallsQuery,
+    limit: u32,
+) -> Result<AllCallsPage> {
+    rows::list_all_requests(
+        at,
+        scope.filter(None).as_ref(),
+        query,
+        RequestLogLimit { count: limit, bytes: ANSWER_MAX_BYTES },
+    )
 }
 
 /// Returns the traffic of a configuration in each of the last `count` hours. The current hour is last.

@@ -12,6 +12,7 @@ pub mod limits;
 pub(crate) mod login_throttle;
 pub mod manual_backup;
 pub mod metrics;
+mod navigation_badges;
 pub mod network;
 pub mod oauth;
 pub mod password_hashing;

@@ -23,6 +23,7 @@ use crate::store::{Snapshot, Store};
 use crate::tls::CertificateExpiry;
 use crate::web::login_throttle::LoginThrottle;
 use crate::web::manual_backup::ManualBackup;
+use crate::web::navigation_badges::BadgeCache;
 use crate::web::password_hashing::PasswordHashing;
 use crate::web::used_attempts::UsedAttempts;
 
@@ -52,6 +53,8 @@ pub struct AppState {
     pub delivery: Delivery,
     /// Keys that verify the assertions of OAuth clients.
     pub client_keys: ClientKeys,
+    /// Numbers in the navigation of the portal.
+    pub(crate) badges: BadgeCache,
 }
 
 impl AppState {
@@ -70,6 +73,7 @@ impl AppState {
             server,
             sso: SsoClientCache::default(),
             scopes: ScopeCache::default(),
+            badges: BadgeCache::default(),
         }
     }
 }

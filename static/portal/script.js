@@ -20,9 +20,27 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
 const localise = (part) => {
   for (const time of part.querySelectorAll("time[datetime]:not([data-zoned])")) {
     const at = new Date(time.dateTime);
-    if (!Number.isNaN(at.getTime())) {
-      time.title = time.textContent;
-      time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+    if (Number.isNaN(at.getTime())) { continue; }
+    const clock = time.dataset.clock;
+    time.title = at.toISOString();
+    time.textContent = clock === undefined
+      ? at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })
+      : at.toLocaleTimeString(undefined, { timeStyle: clock || "medium" });
+  }
+  // Days of a log begin at midnight in the zone of the browser.
+  for (const body of part.querySelectorAll("tbody[data-days]")) {
+    const heading = body.querySelector("tr.day");
+    if (!heading || body.querySelector("time[data-zoned]")) { continue; }
+    for (const row of body.querySelectorAll("tr.day")) { row.remove(); }
+    let last = "";
+    for (const row of body.querySelectorAll("tr")) {
+      const day = new Date(row.querySelector("time").dateTime).toLocaleDateString(undefined, { dateStyle: "full" });
+      if (day !== last) {
+        const copy = heading.cloneNode(true);
+        copy.firstElementChild.textContent = day;
+        row.before(copy);
+      }
+      last = day;
     }
   }
 };
@@ -39,6 +57,7 @@ document.getElementById("problems")?.focus();
 const seconds = Number(document.body.dataset.refresh);
 if (seconds > 0) {
   setInterval(async () => {
+    if (document.hidden) { return; }
     const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Refresh": "1" } });
     if (!answer.ok) { return; }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");

@@ -118,9 +118,9 @@ choice! {
     /// How input of an identity provider that deviates from the standard is handled.
     InputMode {
         /// Accepts text booleans, other `schemas`, unknown attributes and similar deviations, and adds a note to the log.
-        Lenient = "lenient", "Accept it and note it";
+        Lenient = "lenient", "Accept and log";
         /// Rejects what the interoperability profile rejects.
-        Strict = "strict", "Refuse it";
+        Strict = "strict", "Reject";
     }
 }
 
@@ -128,9 +128,9 @@ choice! {
     /// How a group member whose id is not a resource of the configuration is handled.
     UnknownMembers {
         /// The request fails with 400 `invalidValue` that names the id.
-        Reject = "reject", "Refuse the whole change";
+        Reject = "reject", "Reject the request";
         /// The member is skipped and noted in the log: a provider that never retries a 400 would lose the whole push.
-        Skip = "skip", "Leave the member out and note it";
+        Skip = "skip", "Skip and log";
     }
 }
 
@@ -138,11 +138,11 @@ choice! {
     /// What a PATCH remove of `active` does.
     ActiveRemovalMode {
         /// The user stays active or inactive, with a note in the log.
-        Keep = "keep", "Leave the user as it is and note it";
+        Keep = "keep", "Keep the value and log";
         /// `active` has no value (RFC 7644 section 3.5.2.2: an attribute that is not required can be removed).
         Remove = "remove", "Remove the value";
         /// The request fails with 400 `mutability`.
-        Refuse = "refuse", "Refuse it";
+        Refuse = "refuse", "Reject the request";
     }
 }
 
@@ -150,11 +150,11 @@ choice! {
     /// Response to a successful PATCH (RFC 7644 section 3.5.2 allows both).
     PatchResponse {
         /// 200 with the resource; 204 for large groups if no attributes are requested.
-        Auto = "auto", "The resource, except for large groups";
+        Auto = "auto", "200 with the resource; 204 for large groups";
         /// Always 200 with the resource.
-        Full = "full", "Always the resource";
+        Full = "full", "Always 200 with the resource";
         /// 204, unless attributes are requested.
-        Empty = "empty", "Nothing, unless attributes are asked";
+        Empty = "empty", "204, unless attributes are requested";
     }
 }
 
@@ -174,9 +174,9 @@ choice! {
     /// Which clients may read the discovery documents.
     DiscoveryAccess {
         /// Any client; an invalid token is still refused.
-        Public = "public", "Any client";
+        Public = "public", "Public";
         /// Clients with a token.
-        Token = "token", "Callers with a token";
+        Token = "token", "Require token";
     }
 }
 
@@ -185,27 +185,27 @@ choice! {
     #[schema(as = Passwords)]
     PasswordHandling {
         /// Passwords are accepted and discarded, with a note in the log.
-        Ignore = "ignore", "Discard them";
+        Ignore = "ignore", "Ignore";
         /// Passwords are stored as argon2id digests, so that the operator's application can verify a password.
-        Verify = "verify", "Keep digests to compare with";
+        Verify = "verify", "Store hash for verification";
     }
 }
 
 switches! {
     /// How input of a provider that deviates from the standard is handled
     input, "input": InputMode = InputMode::Lenient;
-    "What a provider sends besides the standard",
-    "Most providers send text where a boolean belongs, or undeclared attributes. Refusing finds such mistakes early, and stops those providers.";
+    "Non-standard input",
+    "Most providers send text where a boolean belongs, or undeclared attributes. Rejecting finds such mistakes early, and stops those providers.";
 
     /// A PATCH replace on `attribute[x eq "y"]` without a match creates the element instead of returning 400 noTarget
     create_on_missing_target, "createOnMissingTarget": bool = false;
-    "Create the missing target of a PATCH replace",
-    "Entra replaces emails[type eq \"work\"].value before there is one. Off, that is refused with noTarget.";
+    "Create missing values on PATCH replace",
+    "Entra replaces emails[type eq \"work\"].value before there is one. If this is off, that is rejected with noTarget.";
 
     /// How a group member with an unknown id is handled
     unknown_members, "unknownMembers": UnknownMembers = UnknownMembers::Reject;
-    "Group members that do not exist here",
-    "A provider that never sends a refused change again would lose all members of that push.";
+    "Unknown group members",
+    "If the provider doesn't retry, rejecting loses the whole update.";
 
     /// What a PATCH remove of `active` does. Null never changes `active`, or is 400 if `input` is `strict`
     active_removal, "activeRemoval": ActiveRemovalMode = ActiveRemovalMode::Remove;
@@ -214,13 +214,13 @@ switches! {
 
     /// Whether group display names must be unique (case-insensitive)
     unique_group_names, "uniqueGroupNames": bool = true;
-    "Each group has a name of its own",
-    "Two groups whose names differ in case only are refused. Switch it off where the directory really has such groups.";
+    "Require unique group names (case-insensitive)",
+    "Two groups whose names differ only in case are rejected. Turn it off if the directory really has such groups.";
 
     /// POST with the userName of an inactive user reactivates that user under the same id, instead of returning 409
     reactivate_on_conflict, "reactivateOnConflict": bool = false;
-    "Creating an inactive user again makes it active",
-    "The user keeps its id. Off, the provider gets the error that the name is in use.";
+    "Reactivate a deactivated user on create",
+    "The user has the same ID as before. If this is off, the provider gets 409: the name is in use.";
 
     /// Days for which deleted users and groups can be restored; 0 for none
     tombstone_days, "tombstoneDays": TombstoneDays = TombstoneDays::DEFAULT;
@@ -229,13 +229,13 @@ switches! {
 
     /// POST with the userName, displayName of a group, or externalId of a deleted user or group brings it back under the same id
     revive_deleted, "reviveDeleted": bool = false;
-    "Creating a deleted user or group again brings it back",
-    "It keeps its id, so your application finds what belonged to it. A user also returns to its groups. Off, it is a new one.";
+    "Restore a deleted user or group on create",
+    "It has the same ID as before, so your application finds its data. A user also returns to its groups. If this is off, a new one is created.";
 
     /// Response to a successful PATCH
     patch_response, "patchResponse": PatchResponse = PatchResponse::Auto;
-    "What a PATCH is answered with",
-    "Large groups make large answers. Some clients insist on one kind.";
+    "PATCH response",
+    "Large groups have large responses. Some clients need one kind.";
 
     /// Content type of responses with a body
     response_media_type, "responseMediaType": ResponseMediaType = ResponseMediaType::Negotiated;
@@ -244,41 +244,41 @@ switches! {
 
     /// Whether /Bulk is served
     bulk, "bulk": bool = true;
-    "Bulk requests",
-    "Several changes in one call. Few providers use them; without need, leave them as they are.";
+    "Allow bulk requests",
+    "Several changes in one request. Few providers use them.";
 
     /// Which clients may read the discovery documents
     discovery, "discovery": DiscoveryAccess = DiscoveryAccess::Public;
-    "Who may read the discovery documents",
+    "Discovery endpoints",
     "They contain no personal data. Some providers read them before they have a token.";
 
     /// How passwords that a provider sends are handled
     passwords, "passwords": PasswordHandling = PasswordHandling::Ignore;
-    "Passwords that a provider sends",
-    "Keep digests only if your application asks here whether a password is right. Going back forgets all of them.";
+    "Passwords",
+    "Store hashes only if your application verifies passwords here. Switching back deletes all hashes.";
 
     /// Resources per page if `count` is absent; at most `pageMax`
     #[schema(minimum = 1, maximum = 1000)]
     page_default, "pageDefault": u32 = 100;
-    "Resources on a page",
-    "Where a caller does not say how many. No more than the most on a page.";
+    "Default page size",
+    "For requests without count. At most the maximum page size.";
 
     /// Most resources per page
     #[schema(minimum = 1, maximum = 1000)]
     page_max, "pageMax": u32 = 500;
-    "The most resources on a page",
-    "From 1 to 1000. Smaller pages answer sooner, larger ones need fewer calls.";
+    "Maximum page size",
+    "From 1 to 1000. Smaller pages have faster responses, larger ones need fewer requests.";
 
     /// Whether ServiceProviderConfig contains members newer than RFC 7643, such as `pagination`
     newer_discovery_members, "newerDiscoveryMembers": bool = true;
-    "Newer members in the discovery documents",
-    "Such as pagination. Switch it off for a client that stumbles over members it does not know.";
+    "Advertise newer features",
+    "Such as cursor paging. Turn off for clients that reject unknown fields.";
 
     /// The attributes that are stored, such as `name`, `emails`, the URN of an extension or `URN:attribute`; others are
     /// accepted and discarded. Empty for all. Attributes that identify users and groups are always stored
     stored_attributes as "wanted_attributes", "wantedAttributes": Vec<String> = Vec::new();
-    "Attributes that are stored",
-    "Empty for all. Else names with commas between, such as name, emails, title; the rest is discarded when it comes. Store no more personal data than your application needs.";
+    "Stored attributes",
+    "Comma-separated, such as name, emails, title; leave empty to store all. Others are discarded. Store no more personal data than your application needs.";
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Rows of `requests`: the request log of each configuration. The caller masks passwords and tokens first.
 
+mod all_requests;
+mod text_search;
+
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Row, named_params};
 
@@ -12,6 +15,9 @@ use crate::model::request::{CallHealth, FailureCause, LoggedBody, LoggedCall};
 use crate::scim::dialect::NoteCode;
 use crate::store::engine::sqlite_errors::undecodable_column;
 use crate::store::{Snapshot, Tx};
+
+pub use self::all_requests::{AllCallsPage, AllCallsQuery, list_all_requests};
+pub use self::text_search::{search_failed_requests, search_requests};
 
 /// Maximum rows that one page scans. If a filter matches few rows, the next page continues from there.
 const SCANNED_ROWS_MAX: u32 = 10_000;
@@ -35,6 +41,10 @@ pub struct RequestLogQuery {
     pub status_max: Option<u16>,
     /// Only failed calls, or only successful ones.
     pub failed: Option<bool>,
+    /// Only failed calls with this cause: a code of a token refusal or of a reason.
+    pub cause: Option<String>,
+    /// Only calls that read, or only calls that can change something. A search by POST reads.
+    pub reads: Option<bool>,
     /// Only this method.
     pub method: Option<String>,
     /// Only calls on the resource with this id.
@@ -50,9 +60,9 @@ impl RequestLogQuery {
     /// Whether the scan may skip rows. The rows of one resource, and the failed calls, are found by an index of their
     /// own.
     fn skips_rows(&self) -> bool {
-        let Self { status_min, status_max, failed, method, text, .. } = self;
+        let Self { status_min, status_max, failed, method, text, cause, reads, .. } = self;
         let by_status = status_min.is_some() || status_max.is_some() || *failed == Some(false);
-        by_status || method.is_some() || text.is_some()
+        by_status || method.is_some() || text.is_some() || cause.is_some() || reads.is_some()
     }
 }
 
@@ -213,6 +223,8 @@ impl PageRows {
             ":status_max": query.status_max,
             ":failed": query.failed,
             ":method": query.method,
+            ":cause": query.cause,
+            ":reads": query.reads,
             ":resource": query.resource,
             ":text": query.text,
             ":everywhere": query.search_content,
@@ -260,68 +272,15 @@ fn build_page_sql(query: &RequestLogQuery) -> String {
          WHERE configuration = :configuration AND id >= :from AND id < ifnull(:before, '~')
            AND (:status_min IS NULL OR status >= :status_min) AND (:status_max IS NULL OR status <= :status_max)
            AND {failed} AND (:method IS NULL OR method = :method) AND {resource}
+           AND (:cause IS NULL OR coalesce(refusal, reason) = :cause)
+           AND (:reads IS NULL OR :reads = (method IN ('GET', 'HEAD', 'OPTIONS')
+                                            OR method = 'POST' AND instr(path, '/.search') > 0))
            AND (:text IS NULL OR instr(lower(id || ' ' || coalesce(token_id, '') || ' ' || coalesce(resource_id, '')),
                                        lower(:text))
                 OR :everywhere AND (instr(lower(path || ' ' || coalesce(detail, '') || ' ' || {notes}), lower(:text))
                                   OR instr(lower(coalesce(request_body, logged_request(bodies))), lower(:text))))
          ORDER BY id DESC LIMIT :limit"
     )
-}
-
-/// Whether a call mentions the text ?2, or its path the text ?3.
-const MENTIONS: &str = "(instr(lower(path || ' ' || coalesce(detail, '') || ' '
-                    || coalesce(request_body, logged_request(bodies), '')), lower(?2))
-             OR instr(lower(path), lower(?3)))";
-
-/// Searches the last `scanned` failed calls of a configuration like [`search_requests`], in one statement. Returns at most
-/// `limit` calls with their bodies, newest first.
-pub fn search_failed_requests(
-    at: &Snapshot<'_>,
-    configuration: i64,
-    [plain, encoded]: [&str; 2],
-    (scanned, limit): (u32, u32),
-) -> Result<Vec<LoggedCall>> {
-    let sql = format!(
-        "SELECT * FROM (SELECT * FROM requests WHERE configuration = ?1 AND failed = 1 ORDER BY id DESC LIMIT ?4)
-         WHERE {MENTIONS} ORDER BY id DESC LIMIT ?5"
-    );
-    at.list_rows(&sql, (configuration, plain, encoded, scanned, limit), read_request_with_bodies)
-}
-
-/// Searches the last `scanned` calls of a configuration for two texts: the plain one in path, detail and request body,
-/// the encoded one in the path, ignoring ASCII case. Returns at most `limit` calls with their bodies, newest first. It reads
-/// in steps, as [`list_requests`] does.
-pub fn search_requests(
-    at: &Snapshot<'_>,
-    configuration: i64,
-    texts: [&str; 2],
-    scanned: u32,
-    limit: u32,
-) -> Result<Vec<LoggedCall>> {
-    let sql = format!(
-        "SELECT * FROM requests
-         WHERE configuration = ?1 AND id >= ifnull(?4, '') AND id < ifnull(?5, '~') AND {MENTIONS}
-         ORDER BY id DESC LIMIT ?6"
-    );
-    let [plain, encoded] = texts;
-    let (mut found, mut before, mut left) = (Vec::new(), None::<String>, scanned);
-    loop {
-        let rows = left.min(SCANNED_BODIES_PER_STEP);
-        let end = find_scan_end(at, configuration, before.as_deref(), rows)?;
-        let missing = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(found.len());
-        let missing = i64::try_from(missing).unwrap_or(i64::MAX);
-        found.extend(at.list_rows(
-            &sql,
-            (configuration, plain, encoded, &end, &before, missing),
-            read_request_with_bodies,
-        )?);
-        left -= rows;
-        if end.is_none() || left == 0 || found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
-            return Ok(found);
-        }
-        before = end;
-        at.renew_if_due()?;
-    }
 }
 
 /// Reads a row with its bodies.
@@ -349,6 +308,14 @@ fn find_scan_end(at: &Snapshot<'_>, configuration: i64, before: Option<&str>, ro
 pub fn find_request_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<LoggedCall>> {
     let sql = "SELECT * FROM requests WHERE configuration = ?1 AND id = ?2";
     at.find_row(sql, (configuration, id), read_request_with_bodies)
+}
+
+/// Returns the ids of the rows directly before and after this one.
+pub fn find_adjacent_ids(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<(Option<String>, Option<String>)> {
+    let older = "SELECT max(id) FROM requests WHERE configuration = ?1 AND id < ?2 AND missed = 0";
+    let newer = "SELECT min(id) FROM requests WHERE configuration = ?1 AND id > ?2 AND missed = 0";
+    let parameters = (configuration, id);
+    Ok((at.read_value(older, parameters)?, at.read_value(newer, parameters)?))
 }
 
 fn read_request(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {

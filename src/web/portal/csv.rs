@@ -1,5 +1,15 @@
 //! Files of comma-separated values (RFC 4180) that spreadsheets open.
 
+use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_DISPOSITION;
+
+/// Returns the response that downloads a file.
+pub(super) fn attach(name: &str, text: String) -> HttpResponse {
+    let disposition = format!("attachment; filename=\"{name}\"");
+    let mut response = HttpResponse::Ok();
+    response.content_type("text/csv; charset=utf-8").insert_header((CONTENT_DISPOSITION, disposition)).body(text)
+}
+
 /// Returns the line with the names of the columns.
 pub(super) fn build_header(columns: &[&str]) -> String {
     columns.join(",") + "\r\n"

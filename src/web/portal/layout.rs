@@ -20,8 +20,10 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 /// Values of the layout template.
 pub(super) struct PageLayout {
-    /// Title of the page and its only `h1`.
+    /// Title of the document.
     pub(super) title: String,
+    /// The only `h1` of the page. On a page of a connection, whose name is the `h1`, the heading below it; may be empty there.
+    pub(super) heading: String,
     /// The signed-in admin; `None` on pages that need no session.
     pub(super) signed: Option<SignedIn>,
     /// The current section of the navigation.
@@ -41,6 +43,7 @@ pub(super) enum NavigationEntry {
     Home,
     Connections,
     Accounts,
+    Requests,
     Find,
     Audit,
     Webhooks,
@@ -51,8 +54,10 @@ pub(super) enum NavigationEntry {
 
 impl PageLayout {
     pub(super) fn new(title: impl Into<String>, signed: Option<&SignedIn>, section: NavigationEntry) -> Self {
+        let title = title.into();
         Self {
-            title: title.into(),
+            heading: title.clone(),
+            title,
             signed: signed.cloned(),
             section,
             notice: signed.and_then(|signed| signed.notice),
@@ -76,6 +81,7 @@ impl PageLayout {
             NavigationEntry::Home => "home",
             NavigationEntry::Connections => "connections",
             NavigationEntry::Accounts => "accounts",
+            NavigationEntry::Requests => "requests",
             NavigationEntry::Find => "find",
             NavigationEntry::Audit => "audit",
             NavigationEntry::Webhooks => "webhooks",
@@ -155,8 +161,9 @@ const NOTICES: &[(&str, &str)] = &[
     ("role-removed", "The role is gone."),
     ("saved", "Your changes were saved."),
     ("restored", "Restored, with the same id. If there are many memberships, they return within seconds."),
-    ("paused", "Paused. Changes are accepted and stored, and go on to your application when you resume."),
-    ("resumed", "Resumed. What happened meanwhile goes on to your application now."),
+    ("paused", "Paused. Changes are accepted and stored, and are sent to your application when you resume."),
+    ("resumed", "Resumed. Changes made while paused are sent to your application in order."),
+    ("none-selected", "Select at least one connection, and at most 50."),
     ("undo", "The undo has been started. Your application receives each change as an ordinary event."),
     ("hold-allowed", "Allowed. What was held goes on to your application now."),
     ("hold-rejected", "Rejected. The removals are undone, and all other changes go on to your application."),

@@ -76,6 +76,7 @@ fn sign_in_routes() -> Vec<PortalRoute> {
 fn connection_routes() -> Vec<PortalRoute> {
     vec![
         route_at("/connections").get(connections::list::list_connections),
+        route_at("/connections/bulk").post(connections::list::change_connections),
         route_at("/connections/export.csv").get(connections::list::export_connections),
         route_at("/connections/new")
             .get(connections::list::show_new_connection)
@@ -89,7 +90,7 @@ fn connection_routes() -> Vec<PortalRoute> {
         route_at("/connections/deleted/{id}/users/{uid}").get(connections::resources::show_remaining_user),
         route_at("/connections/deleted/{id}/groups").get(connections::resources::list_remaining_groups),
         route_at("/connections/deleted/{id}/groups/{uid}").get(connections::resources::show_remaining_group),
-        route_at("/connections/deleted/{id}/export/{file}").get(connections::deleted::export::export_remaining),
+        route_at("/connections/deleted/{id}/export/{file}").get(connections::resources::export::export_remaining),
         route_at("/connections/{id}").get(connections::overview::show_connection),
         route_at("/connections/{id}/sync").post(connections::overview::set_sync),
         route_at("/connections/{id}/hold").get(connections::hold::show_hold).post(connections::hold::decide_hold),
@@ -109,8 +110,10 @@ fn connection_routes() -> Vec<PortalRoute> {
         route_at("/connections/{id}/undeclared")
             .get(connections::undeclared::show_undeclared)
             .post(connections::undeclared::declare_undeclared),
-        route_at("/connections/{id}/schemas").post(connections::settings::add_schema),
-        route_at("/connections/{id}/schemas/remove").post(connections::settings::remove_schema),
+        route_at("/connections/{id}/schemas")
+            .get(connections::settings::schemas::show_schemas)
+            .post(connections::settings::schemas::add_schema),
+        route_at("/connections/{id}/schemas/remove").post(connections::settings::schemas::remove_schema),
     ]
 }
 
@@ -118,8 +121,12 @@ fn connection_routes() -> Vec<PortalRoute> {
 fn resource_routes() -> Vec<PortalRoute> {
     vec![
         route_at("/find").get(connections::find_user::show_search),
+        route_at("/requests").get(connections::requests::list_all_requests),
+        route_at("/requests/export.csv").get(connections::requests::export_all_requests),
         route_at("/connections/{id}/requests").get(connections::requests::list_calls),
+        route_at("/connections/{id}/requests/export.csv").get(connections::requests::export_calls),
         route_at("/connections/{id}/requests/{rid}").get(connections::requests::show_call),
+        route_at("/connections/{id}/export/{file}").get(connections::resources::export::export_current),
         route_at("/connections/{id}/events/{seq}").get(connections::events::show_event),
         route_at("/connections/{id}/users").get(connections::resources::list_users),
         route_at("/connections/{id}/users/{uid}").get(connections::resources::show_user),

@@ -20,6 +20,11 @@ const BEGIN: &str = "<time datetime=\"";
 const END: &str = "</time>";
 /// Length of a time to the second: `2026-07-14 09:30:00 UTC`.
 const SECONDS_TEXT_LENGTH: usize = 23;
+/// Length of a time of day: `09:30:00`, and `09:30`.
+const CLOCK_TEXT_LENGTH: usize = 8;
+const SHORT_CLOCK_TEXT_LENGTH: usize = 5;
+/// Attributes after `datetime`: a time of day, to the second or to the minute.
+const ATTRIBUTES: [&str; 3] = ["", " data-clock", " data-clock=\"short\""];
 
 /// A time zone.
 #[derive(Debug, Clone)]
@@ -70,10 +75,21 @@ impl TimeZoneChoice {
         Some(begin.timestamp().as_millisecond())
     }
 
-    /// Formats a timestamp in this zone, such as `2026-07-14 11:30 CEST`.
-    fn format_timestamp(&self, at: Timestamp, to_the_second: bool) -> String {
-        let form = if to_the_second { "%Y-%m-%d %H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" };
+    /// Formats a timestamp in this zone, such as `2026-07-14 11:30 CEST`, with the parts that the text in UTC has.
+    fn format_timestamp(&self, at: Timestamp, in_utc: &str) -> String {
+        let form = match in_utc.len() {
+            SECONDS_TEXT_LENGTH => "%Y-%m-%d %H:%M:%S %Z",
+            CLOCK_TEXT_LENGTH => "%H:%M:%S",
+            SHORT_CLOCK_TEXT_LENGTH => "%H:%M",
+            _ => "%Y-%m-%d %H:%M %Z",
+        };
         at.to_zoned(self.0.clone()).strftime(form).to_string()
+    }
+
+    /// Formats the day of a timestamp in this zone, such as `Tuesday, 14 July 2026`.
+    pub(super) fn format_day(&self, at: Millis) -> String {
+        let at = Timestamp::from_millisecond(at).unwrap_or_default();
+        at.to_zoned(self.0.clone()).strftime("%A, %-d %B %Y").to_string()
     }
 
     /// Converts all times of a page to this zone. User input is escaped, so it contains no `time` element.
@@ -82,16 +98,14 @@ impl TimeZoneChoice {
         let mut rest = page;
         while let Some((before, from)) = rest.split_once(BEGIN) {
             turned.push_str(before);
-            let Some((exact, display, after)) = time_element(from) else {
+            let Some(TimeElement { exact, attributes, display, after }) = TimeElement::parse(from) else {
                 turned.push_str(BEGIN);
                 rest = from;
                 continue;
             };
-            let display = exact.parse().map_or_else(
-                |_| display.to_owned(),
-                |at: Timestamp| self.format_timestamp(at, display.len() == SECONDS_TEXT_LENGTH),
-            );
-            for part in [BEGIN, exact, "\" data-zoned>", &display, END] {
+            let display =
+                exact.parse().map_or_else(|_| display.to_owned(), |at: Timestamp| self.format_timestamp(at, display));
+            for part in [BEGIN, exact, "\"", attributes, " data-zoned>", &display, END] {
                 turned.push_str(part);
             }
             rest = after;
@@ -101,11 +115,24 @@ impl TimeZoneChoice {
     }
 }
 
-/// Splits the text after `BEGIN` into the value of `datetime`, the text of the element, and the rest.
-fn time_element(from: &str) -> Option<(&str, &str, &str)> {
-    let (exact, rest) = from.split_once("\">")?;
-    let (display, after) = rest.split_once(END)?;
-    Some((exact, display, after))
+/// The parts of a page from the value of `datetime` on.
+struct TimeElement<'p> {
+    exact: &'p str,
+    /// One of [`ATTRIBUTES`].
+    attributes: &'p str,
+    display: &'p str,
+    /// The page after the element.
+    after: &'p str,
+}
+
+impl<'p> TimeElement<'p> {
+    /// Splits the text after [`BEGIN`].
+    fn parse(from: &'p str) -> Option<Self> {
+        let (exact, rest) = from.split_once('"')?;
+        let (attributes, rest) = rest.split_once('>')?;
+        let (display, after) = rest.split_once(END)?;
+        ATTRIBUTES.contains(&attributes).then_some(Self { exact, attributes, display, after })
+    }
 }
 
 /// The response with the times of its page converted to that zone.
@@ -177,6 +204,18 @@ mod tests {
             "<p>a</p><time datetime=\"2026-07-14T09:30:15.000Z\" data-zoned>2026-07-14 11:30 CEST</time>, \
              <time datetime=\"2026-01-14T09:30:15.000Z\" data-zoned>2026-01-14 10:30:15 CET</time> &lt;time datetime=\""
         );
+        for (utc, local) in [
+            (" class=\"x\">09:30:15", ""),
+            (" data-clock>09:30:15", "11:30:15"),
+            (" data-clock=\"short\">09:30", "11:30"),
+        ] {
+            let begin = "<time datetime=\"2026-07-14T09:30:15.000Z\"";
+            let (attributes, _) = utc.rsplit_once('>').unwrap();
+            let page = format!("{begin}{utc}</time>");
+            let expected = format!("{begin}{attributes} data-zoned>{local}</time>");
+            assert_eq!(berlin().localize_page(&page), if local.is_empty() { page } else { expected });
+        }
+        assert_eq!(berlin().format_day(at("2026-07-14T22:30:00Z")), "Wednesday, 15 July 2026");
         for odd in ["<time datetime=\"", "<time datetime=\"x\">y", "<time datetime=\"x\" z>y</time>"] {
             assert_eq!(berlin().localize_page(odd), odd);
         }

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::management::request_log::RequestLogEntry;
 use crate::messages::render_message;
 use crate::model::ids;
-use crate::model::request::{CallOutcome, LOGGED_BODY_MAX_BYTES, LoggedBody, LoggedCall, TokenRefusal};
+use crate::model::request::{CallOutcome, LOGGED_BODY_MAX_BYTES, LoggedBody, LoggedCall};
 use crate::web::request_log::redact::{self, RedactedText, remove_tokens, truncate_text};
 use crate::web::request_log::{CallerIdentity, RecordedBody, RecordedCall};
 
@@ -49,9 +49,7 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
         address: call.address.map(|address| address.to_string()),
         method: truncate_text(method, 32),
         status: call.status,
-        failed: verdict == CallOutcome::Failed
-            || refusal.is_some_and(|refusal| refusal != TokenRefusal::NoToken)
-            || (is_token_request && call.status >= 400),
+        failed: verdict == CallOutcome::Failed || refusal.is_some() || (is_token_request && call.status >= 400),
         scim_type: Some(call.scim_type).filter(|scim_type| !scim_type.is_empty()).map(str::to_owned),
         reason: call.error.as_ref().map(Error::reason),
         reason_field: call.error.as_ref().and_then(Error::field).map(field_name),

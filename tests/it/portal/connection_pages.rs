@@ -25,18 +25,18 @@ fn each_call_is_described_in_a_sentence_with_the_fix() {
     client.get("/Users/Users");
     let list = wait_for_text(&mut browser, &at(&client, "/requests"), "part of the URL");
     for sentence in
-        ["Added the user alice@describing.example", "Switched off the user alice@", "Refused: userName is taken"]
+        [">alice@describing.example</a>", ">Created </a>", ">Deactivated </a>", "Rejected: userName is taken"]
     {
         assert!(list.contains(sentence), "{sentence}: {}", list.text);
     }
     let failed = browser.get(&at(&client, "/requests?only=failed")).answered(200);
-    assert!(failed.contains("userName is taken") && !failed.contains("Switched off"), "{}", failed.text);
+    assert!(failed.contains("userName is taken") && !failed.contains("Deactivated"), "{}", failed.text);
     let about = browser.get(&at(&client, &format!("/requests?resource={alice}&method=PATCH"))).answered(200);
-    assert!(about.contains("Switched off") && !about.contains("Added the user"), "{}", about.text);
+    assert!(about.contains("Deactivated") && !about.contains("Created"), "{}", about.text);
     let id = failed.between(&format!("href=\"{}/", at(&client, "/requests")), "\"").to_owned();
     let one = browser.get(&at(&client, &format!("/requests/{id}"))).answered(200);
     for text in
-        ["<h1>Refused: userName is taken</h1>", "Okta: Provisioning", "$TOKEN", "uniqueness", "&#34;userName&#34;"]
+        ["<h1>Rejected: userName is taken</h1>", "Okta: Provisioning", "$TOKEN", "uniqueness", "&#34;userName&#34;"]
     {
         assert!(one.contains(text), "{text}: {}", one.text);
     }
@@ -104,10 +104,10 @@ fn a_user_shows_attributes_groups_and_history() {
         assert!(page.contains(text), "{text}: {}", page.text);
     }
     let page = browser.get(&at(&client, &format!("/groups/{staff}"))).answered(200);
-    assert!(page.contains(&format!("/users/{ann}\">")) && page.contains("1 member joined"), "{}", page.text);
+    assert!(page.contains(&format!("/users/{ann}\">")) && page.contains("1 member added"), "{}", page.text);
     client.delete(&format!("/Users/{ann}")).answered(204);
     let page = browser.get(&at(&client, &format!("/users/{ann}"))).answered(200);
-    assert!(page.contains("<h1>ann</h1>") && page.contains("It was deleted"), "{}", page.text);
+    assert!(page.contains(">ann</h1>") && page.contains("Only its history is left"), "{}", page.text);
     browser.get(&at(&client, &format!("/groups/{ann}"))).answered(404);
     browser.get(&at(&client, "/users/unknown")).answered(404);
 }
@@ -140,7 +140,7 @@ fn a_user_is_found_by_any_of_its_names() {
         );
         assert!(page.contains(&at(&client, &format!("/users/{flo}"))), "{q}: {}", page.text);
     }
-    wait_for_text(&mut browser, "/find?q=00uF", "Added the user Flo@finding.example");
+    wait_for_text(&mut browser, "/find?q=00uF", "Created Flo@finding.example");
     client.delete(&format!("/Users/{flo}")).answered(204);
     // Without any request in the log of that connection: what is deleted is found by itself.
     for q in ["flo@FINDING.example", "00uF", &flo] {
@@ -243,7 +243,7 @@ fn the_log_is_searched_between_two_times_in_the_zone_of_the_reader() {
     let find = |browser: &mut Browser, query: &str| browser.get(&format!("{path}?{query}"));
     assert!(find(&mut browser, "from=2020-01-01T00:00&to=2999-12-31T23:59").answered(200).contains("timed-one"));
     assert!(!find(&mut browser, "from=2999-01-01T00:00").answered(200).contains("timed-one"));
-    assert!(find(&mut browser, "to=2020-01-01T00:00").answered(200).contains("No call fits these filters."));
+    assert!(find(&mut browser, "to=2020-01-01T00:00").answered(200).contains("No requests match these filters."));
     let wrong = find(&mut browser, "from=yesterday").answered(422);
     assert!(wrong.contains("id=\"from-problem\"") && wrong.contains("value=\"yesterday\""), "{}", wrong.text);
     let page = browser.submit("/profile/zone", &[("zone", "Asia/Kolkata")]).answered(200);
@@ -278,7 +278,9 @@ fn a_deleted_user_is_looked_up_and_restored() {
     }
     let found = browser.get(&at(&client, "/deleted?q=ADA&type=User")).answered(200);
     assert!(found.contains("ada@restoring.example") && !found.contains("bob@restoring.example"), "{}", found.text);
-    assert!(browser.get(&at(&client, "/deleted?type=Group")).answered(200).contains("No deleted user or group fits"));
+    assert!(
+        browser.get(&at(&client, "/deleted?type=Group")).answered(200).contains("No deleted user or group matches")
+    );
     let path = at(&client, &format!("/deleted/{ada}/restore"));
     let page = browser.submit(&path, &[]).answered(200);
     assert!(page.at.contains(&ada) && page.contains("Restored, with the same id"), "{}: {}", page.at, page.text);
@@ -390,7 +392,7 @@ fn without_directory_permission_values_of_calls_are_masked() {
         assert!(page.contains("***") && !page.contains("secretive") && !page.contains("Hushington"), "{}", page.text);
     }
     let found = caller.get(&at(&client, "/requests?text=hushington")).answered(200);
-    assert!(found.contains("No call fits"), "a search reveals whether the value exists: {}", found.text);
+    assert!(found.contains("No requests match"), "a search reveals whether the value exists: {}", found.text);
 }
 
 #[test]
@@ -432,13 +434,13 @@ fn what_a_deleted_connection_left_is_read_and_exported_until_the_purge() {
     let path = format!("/connections/deleted/{}", client.id);
     assert!(browser.get("/connections/deleted").contains(&format!("href=\"{path}/users\"")));
     let list = browser.get(&format!("{path}/users")).answered(200);
-    assert!(list.contains("=ada@left.example") && list.contains("1 user, oldest first"), "{}", list.text);
+    assert!(list.contains("=ada@left.example") && list.contains("<caption>1 user</caption>"), "{}", list.text);
     assert!(
         list.contains(&format!("href=\"{path}/users/{ada}\"")) && !list.contains(&at(&client, "")),
         "{}",
         list.text
     );
-    assert!(browser.get(&format!("{path}/users?q=nothing")).answered(200).contains("No user fits."));
+    assert!(browser.get(&format!("{path}/users?q=nothing")).answered(200).contains("No users match."));
     let record = browser.get(&format!("{path}/users/{ada}")).answered(200);
     assert!(record.contains("Ada &#60;b&#62;") && record.contains(&format!("{path}/groups/{crew}")), "{}", record.text);
     assert!(!record.contains(&at(&client, "")), "a link to a page of the live connection: {}", record.text);

@@ -30,7 +30,7 @@ fn the_home_page_has_the_states_the_worst_problems_first_and_the_latest_changes(
     for _ in 0..5 {
         failing.post("/Users", &user("bob@home.example")).answered(409);
     }
-    wait_for_text(&mut owner, "/", "Added the user ann@home.example");
+    wait_for_text(&mut owner, "/", "Created ann@home.example");
     wait_until("the failing connection", || count_of(&owner.clone().get("/"), "failing") == 1);
     let page = owner.get("/").answered(200);
     assert_eq!(["live", "waiting", "held"].map(|state| count_of(&page, state)), [1, 1, 0], "{}", page.text);
@@ -105,7 +105,7 @@ fn the_list_of_connections_has_counts_by_state_and_sorts_by_each_column() {
         let rows = page.text.split("<tbody>").nth(1).unwrap();
         let mut found: Vec<(usize, &'static str)> = ["acme", "beta", "zeta"]
             .into_iter()
-            .filter_map(|name| Some((rows.find(&format!("<td>{name}"))?, name)))
+            .filter_map(|name| Some((rows.find(&format!("<span class=\"sub\">{name}"))?, name)))
             .collect();
         found.sort_unstable();
         found.into_iter().map(|(_, name)| name).collect()
@@ -130,4 +130,31 @@ fn the_list_of_connections_has_counts_by_state_and_sorts_by_each_column() {
     let lines: Vec<&str> = file.text.split("\r\n").collect();
     assert_eq!(lines.len(), 4, "{}", file.text);
     assert!(lines[1].contains("\"beta\"") && lines[2].contains("\"zeta\""), "{}", file.text);
+}
+
+#[test]
+fn selected_connections_are_paused_resumed_and_exported_together() {
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    let clients = ["acme", "beta", "zeta"].map(|account| app.configuration_of(account, "okta"));
+    let fields: Vec<String> = clients[..2].iter().map(|client| format!("c-{}", client.id)).collect();
+    let send = |browser: &mut Browser, action: &str, fields: &[String]| {
+        let mut form = vec![("action", action), ("back", "/connections?sort=account")];
+        form.extend(fields.iter().map(|name| (name.as_str(), "on")));
+        browser.submit("/connections/bulk", &form)
+    };
+    let page = send(&mut owner, "pause", &fields).answered(200);
+    assert!(page.at.starts_with("/connections?sort=account") && page.contains("Paused <b>2</b>"), "{}", page.text);
+    let page = send(&mut owner, "resume", &fields[..1]).answered(200);
+    assert!(page.contains("Paused <b>1</b>"), "{}", page.text);
+    let page = send(&mut owner, "pause", &[]).answered(200);
+    assert!(page.contains("Select at least one connection"), "{}", page.text);
+    let file = send(&mut owner, "export", &fields).answered(200);
+    assert!(file.text.lines().count() == 3 && !file.text.contains("zeta"), "{}", file.text);
+    // Other accounts are out of reach, and a role that only reads changes nothing.
+    let mut own = Browser::with_role(&app, "provisioning-manager", Some("zeta"));
+    send(&mut own, "pause", &fields).answered(404);
+    let mut viewer = Browser::with_role(&app, "viewer", None);
+    send(&mut viewer, "pause", &fields).answered(403);
+    assert!(owner.get("/connections").contains("Paused <b>1</b>"));
 }

@@ -15,12 +15,12 @@ fn the_calls_of_a_day_are_charted_and_counted() {
     let (app, _folder) = own_app();
     let mut owner = Browser::owner(&app);
     let client = app.configuration("okta");
-    assert!(owner.get(&overview(&client)).contains("No call came in the last 24 hours."));
+    assert!(owner.get(&overview(&client)).contains("No requests in the last 24 hours."));
     client.post("/Users", &sample::user("one@chart.example")).answered(201);
     client.get("/Users").answered(200);
     client.post("/Users", &sample::user("one@chart.example")).answered(409);
     Client { token: "rct_unknown".to_owned(), ..client.clone() }.get("/Users").answered(401);
-    let page = wait_for_text(&mut owner, &overview(&client), "2 calls were accepted and 2 refused.");
+    let page = wait_for_text(&mut owner, &overview(&client), "2 accepted, 2 rejected.");
     assert!(page.contains("<rect class=\"accepted\"") && page.contains("<rect class=\"refused\""), "{}", page.text);
     assert!(page.contains("<td class=\"number\">2</td><td class=\"number\">2</td></tr>"), "{}", page.text);
 }
@@ -87,4 +87,75 @@ fn leaked_tokens_are_revoked_with_one_form() {
     let mut viewer = Browser::with_role(app, "viewer", None);
     assert!(!viewer.get(&tokens).contains("revoke-all"));
     viewer.submit_only(&format!("{tokens}/revoke-all"), &[("name", &name)]).answered(403);
+}
+
+#[test]
+fn rejected_requests_are_grouped_by_cause_with_the_fix() {
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    let client = app.configuration("okta");
+    client.created("/Users", &sample::user("one@problems.example"));
+    for _ in 0..3 {
+        client.post("/Users", &sample::user("one@problems.example")).answered(409);
+    }
+    Client { token: "rct_unknown".to_owned(), ..client.clone() }.get("/Users").answered(401);
+    let no_token = Client { token: String::new(), ..client.clone() };
+    no_token.get("/Users").answered(401);
+    let page = wait_for_text(&mut owner, &overview(&client), "Rejected: there was no token");
+    let problems = page.between("id=\"problems-title\"", "</section>");
+    let (first, rest) = problems.split_once("</tr>\n<tr>").unwrap();
+    assert!(first.contains(">Times<"), "{problems}");
+    let (taken, _) = rest.split_once("</tr>").unwrap();
+    assert!(taken.contains("userName is taken") && taken.contains("<td class=\"number\">3</td>"), "{problems}");
+    assert!(taken.contains("match the user by userName"), "{problems}");
+    let query = taken.split("/requests?").nth(1).unwrap().split('"').next().unwrap().replace("&#38;", "&");
+    let log = owner.get(&format!("{}/requests?{query}", overview(&client))).answered(200);
+    assert!(log.contains("<b>× 3</b>") && !log.contains("no token"), "{}", log.text);
+    let searches = owner.get(&format!("{}/requests?only=reads", overview(&client))).answered(200);
+    assert!(searches.contains(">GET<") && !searches.contains("userName is taken"), "{}", searches.text);
+    let changes = owner.get(&format!("{}/requests?only=changes", overview(&client))).answered(200);
+    assert!(changes.contains("userName is taken") && !changes.contains(">401<"), "{}", changes.text);
+    let file = owner.get(&format!("{}/requests/export.csv?only=failed", overview(&client))).answered(200);
+    assert_eq!(file.text.lines().count(), 6, "{}", file.text);
+}
+
+#[test]
+fn requests_of_all_connections_are_listed_and_exported_within_the_account() {
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    assert!(owner.get("/requests").answered(200).contains("No requests yet"));
+    let (acme, zeta) = (app.configuration_of("acme", "okta"), app.configuration_of("zeta", "azure-ad"));
+    acme.created("/Users", &sample::user("one@acme.example"));
+    zeta.created("/Users", &sample::user("two@zeta.example"));
+    zeta.post("/Users", &sample::user("two@zeta.example")).answered(409);
+    zeta.get("/Users").answered(200);
+    let page = wait_for_text(&mut owner, "/requests", "Listed users");
+    for text in ["one@acme.example", "two@zeta.example", "userName is taken", "zeta ·", "acme ·"] {
+        assert!(page.contains(text), "{text}: {}", page.text);
+    }
+    let rejected = owner.get("/requests?only=failed").answered(200);
+    assert!(rejected.contains("userName is taken") && !rejected.contains("Created"), "{}", rejected.text);
+    let mut own = Browser::with_role(&app, "provisioning-manager", Some("acme"));
+    let page = own.get("/requests").answered(200);
+    assert!(page.contains("one@acme.example") && !page.contains("zeta"), "{}", page.text);
+    let file = own.get("/requests/export.csv").answered(200);
+    assert!(file.text.lines().count() == 2 && file.text.contains("one@acme.example"), "{}", file.text);
+    assert_eq!(owner.get("/requests/export.csv?only=changes").answered(200).text.lines().count(), 4);
+}
+
+#[test]
+fn users_and_groups_are_exported_and_the_export_is_audited() {
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    let client = app.configuration_of("acme", "okta");
+    let ann = client.created("/Users", &sample::user("ann@export.example"));
+    client.created("/Groups", &sample::group("Crew", &[&ann]));
+    let export =
+        |owner: &mut Browser, file: &str| owner.get(&format!("{}/export/{file}", overview(&client))).answered(200);
+    let users = export(&mut owner, "users.csv");
+    assert!(users.text.lines().count() == 2 && users.text.contains("ann@export.example"), "{}", users.text);
+    let groups = export(&mut owner, "groups.json");
+    let groups: serde_json::Value = serde_json::from_str(&groups.text).unwrap();
+    assert_eq!(groups[0]["members"][0]["value"], ann.as_str());
+    assert!(owner.get("/audit?action=configuration.exported").answered(200).contains("exported"));
 }

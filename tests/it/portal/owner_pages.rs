@@ -53,8 +53,14 @@ fn settings_of_a_connection_take_effect_and_wrong_ones_do_not() {
     let page = owner.submit(&path, &[("part", "name"), ("name", "Renamed"), ("provider", "onelogin")]).answered(200);
     assert!(page.contains("Settings · Renamed") && page.contains("value=\"onelogin\""), "{}", page.text);
     owner.submit(&path, &[("part", "name"), ("name", "")]).answered(422);
-    let page = owner.submit(&path, &[("part", "preset"), ("preset", "strict")]).answered(200);
-    assert!(page.contains("<option value=\"strict\" selected>Refuse it</option>"), "{}", page.text);
+    let preview = owner.submit_only(&path, &[("part", "preset"), ("preset", "strict")]).answered(200);
+    assert!(preview.contains("Non-standard input: <del>Accept and log</del> → <ins>Reject</ins>"), "{}", preview.text);
+    let unchanged = owner.get(&path).answered(200);
+    assert!(unchanged.contains("<option value=\"lenient\" selected>"), "{}", unchanged.text);
+    let confirmed = [("part", "preset"), ("preset", "strict"), ("confirmed", "on")];
+    let page = owner.submit(&path, &confirmed).answered(200);
+    assert!(page.contains("<option value=\"strict\" selected>Reject</option>"), "{}", page.text);
+    assert!(!page.contains("Changed from preset"), "{}", page.text);
     let choices = [
         ("part", "switches"),
         ("input", "lenient"),
@@ -68,6 +74,7 @@ fn settings_of_a_connection_take_effect_and_wrong_ones_do_not() {
     ];
     let page = owner.submit(&path, &choices).answered(200);
     assert!(page.contains("value=\"name, emails, active\""), "{}", page.text);
+    assert!(page.contains("Changed from preset"), "{}", page.text);
     for name in ["one", "two"] {
         client.created("/Users", &json!({"schemas": [sample::USER], "userName": format!("{name}@running.example")}));
     }

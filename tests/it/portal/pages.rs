@@ -32,6 +32,12 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/connections/{connection}/token", [200, 200, 200, 404]),
     ("/connections/{connection}/setup", [200, 200, 200, 404]),
     ("/connections/{connection}/settings", [200, 200, 403, 404]),
+    ("/connections/{connection}/schemas", [200, 200, 403, 404]),
+    ("/connections/{connection}/export/{export}", [200, 200, 200, 404]),
+    ("/connections/{connection}/export/unknown", [404, 404, 404, 404]),
+    ("/connections/{connection}/requests/export.csv", [200, 200, 403, 404]),
+    ("/requests", [200, 200, 403, 200]),
+    ("/requests/export.csv", [200, 200, 403, 200]),
     ("/connections/{connection}/delete", [200, 200, 403, 404]),
     ("/connections/{connection}/tokens", [200, 200, 200, 404]),
     ("/connections/{connection}/tokens/new", [200, 200, 403, 404]),
@@ -119,6 +125,7 @@ const PAGES: &[(&str, [u16; 4])] = &[
 const FORMS: &[(&str, [u16; 3])] = &[
     ("/logout", [403, 403, 403]),
     ("/connections/new", [403, 403, 403]),
+    ("/connections/bulk", [403, 403, 403]),
     ("/connections/{connection}/sync", [403, 403, 403]),
     ("/connections/{connection}/hold", [403, 403, 403]),
     ("/connections/{connection}/undo", [403, 403, 403]),
@@ -269,7 +276,7 @@ impl PortalFixture {
         let tokens = owner.get(&format!("{connection}/tokens"));
         let token = tokens.between(&format!("href=\"{connection}/tokens/01"), "\"").to_owned();
         let (oauth_client, oauth_secret) = add_oauth_client(&mut owner, &connection);
-        let log = wait_for_text(&mut owner, &format!("{connection}/requests"), "Added the group");
+        let log = wait_for_text(&mut owner, &format!("{connection}/requests"), ">Created group </a>");
         let request = log.between(&format!("href=\"{connection}/requests/01"), "\"").to_owned();
         let history = owner.get(&format!("{connection}/users/{user}"));
         let event = history.between(&format!("href=\"{connection}/events/"), "\"").to_owned();

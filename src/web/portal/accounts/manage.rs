@@ -54,7 +54,7 @@ pub(crate) async fn list_accounts(admin: PermittedAdmin<Read>, page_request: Pag
     found.truncate(PER_PAGE as usize);
     let last = found.last().filter(|_| has_more);
     let next = last.map(|last| format!("/accounts?after={}", crate::web::portal::forms::encode_query(&last.id)));
-    let layout = PageLayout::new("Accounts", Some(&admin.signed), NavigationEntry::Accounts);
+    let layout = PageLayout::new("Customers", Some(&admin.signed), NavigationEntry::Accounts);
     Ok(render_page(200, &AccountsPage { layout, found, is_later, next }))
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::messages::capitalize;
+
 /// The attributes of one schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AttributeSection {
@@ -18,6 +20,55 @@ pub(crate) struct AttributeRow {
     pub(crate) value: String,
     /// The other sub-attributes of the value: `type work, primary`.
     pub(crate) hint: String,
+}
+
+/// Labels of attributes whose names are not words.
+const LABELS: [(&str, &str); 24] = [
+    ("userName", "User name"),
+    ("externalId", "External ID"),
+    ("displayName", "Display name"),
+    ("nickName", "Nickname"),
+    ("profileUrl", "Profile URL"),
+    ("userType", "User type"),
+    ("preferredLanguage", "Language"),
+    ("timezone", "Time zone"),
+    ("active", "Active"),
+    ("name.formatted", "Full name"),
+    ("name.givenName", "First name"),
+    ("name.familyName", "Last name"),
+    ("name.middleName", "Middle name"),
+    ("name.honorificPrefix", "Prefix"),
+    ("name.honorificSuffix", "Suffix"),
+    ("emails", "Email"),
+    ("phoneNumbers", "Phone"),
+    ("ims", "Instant messaging"),
+    ("x509Certificates", "Certificate"),
+    ("employeeNumber", "Employee number"),
+    ("costCenter", "Cost center"),
+    ("manager.value", "Manager ID"),
+    ("manager.displayName", "Manager"),
+    ("manager.$ref", "Manager URL"),
+];
+
+impl AttributeSection {
+    /// The heading of the section.
+    pub(crate) fn title(&self) -> &str {
+        match self.urn.as_str() {
+            "" => "Core attributes",
+            urn if urn.eq_ignore_ascii_case("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User") => {
+                "Enterprise attributes"
+            }
+            urn => urn,
+        }
+    }
+}
+
+impl AttributeRow {
+    /// The label of the attribute: from a table, or its name with a capital letter.
+    pub(crate) fn label(&self) -> String {
+        let found = LABELS.iter().find(|(name, _)| *name == self.name);
+        found.map_or_else(|| capitalize(&self.name), |(_, label)| (*label).to_owned())
+    }
 }
 
 /// The sections of a document, those of the core schema first.

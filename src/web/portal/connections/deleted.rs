@@ -1,6 +1,5 @@
 //! Users and groups that remain after their connection was deleted, and their purge.
 
-pub(crate) mod export;
 pub(crate) mod receipt;
 
 use actix_web::HttpResponse;

@@ -13,7 +13,7 @@ use crate::model::webhook::Webhook;
 use crate::provisioning::feed::{self, EventsQuery};
 use crate::provisioning::resource_details;
 use crate::store::Snapshot;
-use crate::web::portal::connections::history::HistoryStep;
+use crate::web::portal::connections::history::{HistoryChange, HistoryStep};
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, render_page};
@@ -142,6 +142,8 @@ fn load_delivery(
 pub(crate) struct CallEvent {
     pub(crate) path: String,
     pub(crate) title: String,
+    /// What it changed.
+    pub(crate) changes: Vec<HistoryChange>,
 }
 
 /// Most events of a call that its page lists. A Bulk request can cause thousands.
@@ -165,7 +167,7 @@ pub(crate) fn list_events_of_call(
     let describe = |event: Event| {
         let step = HistoryStep::from_event(&event)?;
         let path = format!("/connections/{configuration_id}/events/{}", event.seq);
-        Ok(CallEvent { path, title: format!("{}: {}", event.kind, step.title) })
+        Ok(CallEvent { path, title: format!("{}: {}", event.kind, step.title), changes: step.changes })
     };
     deliveries::list_call_events(at, &origin)?.into_iter().take(EVENTS_OF_CALL_MAX).map(describe).collect()
 }

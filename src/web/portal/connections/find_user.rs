@@ -207,7 +207,7 @@ fn find_connections_and_accounts(
     let has = |value: &str| value.to_lowercase().contains(&folded);
     for one in all.into_iter().filter(|one| has(&one.id) || has(&one.name)).take(OTHERS_MAX) {
         found.push(OtherResult {
-            kind: "Account",
+            kind: "Customer",
             path: format!("/accounts/{}", encode_query(&one.id)),
             subtitle: one.id,
             title: one.name,

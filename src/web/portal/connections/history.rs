@@ -17,7 +17,14 @@ pub(crate) struct HistoryStep {
     pub(crate) at: PageTime,
     pub(crate) title: String,
     pub(crate) changes: Vec<HistoryChange>,
+    /// Names of the members that joined or left, at most [`MEMBERS_MAX`].
+    pub(crate) members: Vec<String>,
+    /// Members that are not named.
+    pub(crate) more_members: usize,
 }
+
+/// Members that a step names.
+const MEMBERS_MAX: usize = 6;
 
 /// One attribute that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,22 +43,31 @@ impl HistoryStep {
             at: PageTime::from_millis(event.created_at),
             title: event_title(action, &payload),
             changes: list_attribute_changes(&payload),
+            more_members: list_members(&payload).count().saturating_sub(MEMBERS_MAX),
+            members: list_members(&payload).take(MEMBERS_MAX).collect(),
         })
     }
+}
+
+/// Names of the members of an event, or their ids.
+fn list_members(payload: &Value) -> impl Iterator<Item = String> {
+    let members = payload.get("members").and_then(Value::as_array).into_iter().flatten();
+    let text = |member: &Value, name: &str| member.get(name).and_then(Value::as_str).map(str::to_owned);
+    members.filter_map(move |member| text(member, "display").or_else(|| text(member, "value")))
 }
 
 fn event_title(action: &str, payload: &Value) -> String {
     let members = payload.get("members").and_then(Value::as_array).map_or(0, Vec::len);
     let members = if members == 1 { "1 member".to_owned() } else { format!("{members} members") };
     match action {
-        "created" => "Added".to_owned(),
-        "updated" => "Changed".to_owned(),
-        "deactivated" => "Switched off".to_owned(),
-        "reactivated" => "Switched on".to_owned(),
+        "created" => "Created".to_owned(),
+        "updated" => "Updated".to_owned(),
+        "deactivated" => "Deactivated".to_owned(),
+        "reactivated" => "Activated".to_owned(),
         "deleted" => "Deleted".to_owned(),
         "restored" => "Restored".to_owned(),
-        "member_added" => format!("{members} joined"),
-        "member_removed" => format!("{members} left"),
+        "member_added" => format!("{members} added"),
+        "member_removed" => format!("{members} removed"),
         other => other.to_owned(),
     }
 }
@@ -118,7 +134,7 @@ mod tests {
             before: before.to_owned(),
             after: after.to_owned(),
         };
-        assert_eq!(step.title, "Changed");
+        assert_eq!(step.title, "Updated");
         assert_eq!(step.changes, [change("title", "x", "y"), change("urn:x:a", "", "true")]);
     }
 
@@ -135,9 +151,10 @@ mod tests {
 
     #[test]
     fn members_are_counted_and_a_redacted_event_lists_no_change() {
-        assert_eq!(step("group.member_added", &json!({"members": [{}, {}]})).title, "2 members joined");
-        assert_eq!(step("group.member_removed", &json!({"members": [{}]})).title, "1 member left");
+        assert_eq!(step("group.member_added", &json!({"members": [{}, {}]})).title, "2 members added");
+        let removed = step("group.member_removed", &json!({"members": [{"value": "7", "display": "Ann"}]}));
+        assert_eq!((removed.title.as_str(), removed.members), ("1 member removed", vec!["Ann".to_owned()]));
         let gone = step("user.updated", &json!({"redacted": true}));
-        assert!(gone.changes.is_empty() && gone.title == "Changed");
+        assert!(gone.changes.is_empty() && gone.title == "Updated");
     }
 }

@@ -1,26 +1,27 @@
 //! Configurations, which the portal calls connections: the list, and the form for a new one.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
-use actix_web::HttpResponse;
-use actix_web::http::header::CONTENT_DISPOSITION;
 use askama::Template;
 use serde::Deserialize;
 
 use crate::auth::secret::BearerToken;
 use crate::clock;
-use crate::diagnosis::connection_status::{ConnectionStatus, format_ago};
+use crate::diagnosis::connection_status::{ConnectionStatus, format_ago, format_until};
 use crate::error::{Error, ErrorKind, Reason};
 use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
-use crate::management::tokens::TokenDraft;
-use crate::management::{accounts, sessions};
+use crate::management::tokens::{self, TokenDraft};
+use crate::management::{accounts, configurations, sessions};
 use crate::messages::{render_message, render_sentence};
 use crate::model::account;
 use crate::model::configuration::InitialSync;
 use crate::model::names;
+use crate::model::permission::Permission;
+use crate::model::rights::TokenState;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
@@ -31,6 +32,8 @@ use crate::web::required_permission::{Create, Read};
 
 /// Connections on a page.
 const PER_PAGE: usize = 50;
+/// Tokens of a connection that are read to find a valid one.
+const TOKENS_READ_MAX: u32 = 10;
 
 #[derive(Template)]
 #[template(path = "portal/connections.html")]
@@ -45,6 +48,8 @@ struct ConnectionsPage {
     page: usize,
     pages: usize,
     now: i64,
+    /// When the newest valid token of each connection of the page expires, by its id. Connections without one have no entry.
+    tokens: HashMap<String, Option<i64>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -150,6 +155,20 @@ impl ConnectionsPage {
         PROVIDERS
     }
 
+    /// Why it is in its state; empty for a live connection.
+    fn reason(&self, one: &ConfigurationOverview) -> String {
+        if one.status == ConnectionStatus::Live { String::new() } else { one.describe_status(self.now) }
+    }
+
+    /// When its newest valid token expires.
+    fn token(&self, one: &ConfigurationOverview) -> Cow<'static, str> {
+        match self.tokens.get(&one.configuration.id) {
+            Some(Some(end)) => Cow::Owned(format!("expires {}", format_until(*end, self.now))),
+            Some(None) => Cow::Borrowed("never expires"),
+            None => Cow::Borrowed("none"),
+        }
+    }
+
     fn last_call(&self, one: &ConfigurationOverview) -> Cow<'static, str> {
         one.configuration.last_seen.map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_ago(self.now - at)))
     }
@@ -177,9 +196,13 @@ const CSV_COLUMNS: [&str; 10] =
 pub(crate) async fn export_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let query: ConnectionsQuery = page_request.query().unwrap_or_default();
     let (found, _) = find_connections(&admin, &page_request, &query).await?;
+    Ok(csv::attach("connections.csv", build_csv(&found)))
+}
+
+fn build_csv(found: &[ConfigurationOverview]) -> String {
     let now = clock::current_millis();
     let mut text = csv::build_header(&CSV_COLUMNS);
-    for one in &found {
+    for one in found {
         let configuration = &one.configuration;
         text.push_str(&csv::build_row(&[
             configuration.id.clone(),
@@ -194,10 +217,7 @@ pub(crate) async fn export_connections(admin: PermittedAdmin<Read>, page_request
             clock::format_rfc3339(configuration.created_at),
         ]));
     }
-    let mut response = HttpResponse::Ok();
-    response.content_type("text/csv; charset=utf-8");
-    response.insert_header((CONTENT_DISPOSITION, "attachment; filename=\"connections.csv\""));
-    Ok(response.body(text))
+    text
 }
 
 /// `GET /connections`
@@ -209,9 +229,59 @@ pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: 
     let pages = total.div_ceil(PER_PAGE).max(1);
     let at = query.page.clamp(1, pages);
     found = found.into_iter().skip((at - 1) * PER_PAGE).take(PER_PAGE).collect();
+    let ids: Vec<String> = found.iter().map(|one| one.configuration.id.clone()).collect();
+    let scope = admin.context.scope.clone();
+    let tokens = page_request.read(move |at| {
+        let mut ends = HashMap::new();
+        for id in ids {
+            let all = tokens::list_tokens(at, &scope, &id, None, TOKENS_READ_MAX)?;
+            if let Some(live) = all.iter().find(|token| token.state(now) == TokenState::Live) {
+                ends.insert(id, live.expires_at);
+            }
+        }
+        Ok(ends)
+    });
+    let tokens = tokens.await?;
     let layout = PageLayout::new("Connections", Some(&admin.signed), NavigationEntry::Connections);
-    let page = ConnectionsPage { layout, query, found, states, total, page: at, pages, now };
+    let page = ConnectionsPage { layout, query, found, states, total, page: at, pages, now, tokens };
     Ok(render_page(200, &page))
+}
+
+/// `POST /connections/bulk`: pauses, resumes or exports the selected connections. Fields that begin with `c-` name them.
+pub(crate) async fn change_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    let fields = page_request.form::<BTreeMap<String, String>>(&admin.signed).await?;
+    let text = |name: &str| fields.get(name).map_or("", String::as_str);
+    let ids: Vec<String> = fields.keys().filter_map(|name| name.strip_prefix("c-")).map(str::to_owned).collect();
+    let back = text("back");
+    let is_list = back.starts_with("/connections") && back.bytes().all(|byte| byte.is_ascii_graphic());
+    let back = if is_list { back } else { "/connections" };
+    let to = |done: &str| {
+        let mark = if back.contains('?') { '&' } else { '?' };
+        redirect_to(&format!("{back}{mark}done={done}")).finish()
+    };
+    if ids.is_empty() || ids.len() > PER_PAGE {
+        return Ok(to("none-selected"));
+    }
+    if text("action") == "export" {
+        let (mut found, _) = find_connections(&admin, &page_request, &ConnectionsQuery::default()).await?;
+        found.retain(|one| ids.contains(&one.configuration.id));
+        return Ok(csv::attach("connections.csv", build_csv(&found)));
+    }
+    if !admin.signed.permissions.contains(Permission::ProvisioningCreate) {
+        return Err(PageError::MissingPermission(Permission::ProvisioningCreate));
+    }
+    let sync = text("action") == "resume";
+    // One transaction each: to resume a connection publishes what has changed since, which takes time.
+    for id in ids {
+        let context = admin.context.clone();
+        let change = move |tx: &Tx<'_>| {
+            // A staged connection goes live on its own page, after its preview.
+            let is_staged = configurations::find_configuration(tx, &context.scope, &id)?.staged;
+            if sync && is_staged { Ok(()) } else { configurations::set_sync(tx, &context, &id, sync) }
+        };
+        page_request.write(change).await?;
+    }
+    Ok(to(if sync { "resumed" } else { "paused" }))
 }
 
 #[derive(Template)]

@@ -29,6 +29,7 @@ pub(crate) struct LiveTest {
     pub(crate) failures: Vec<CallFailureGroup>,
     /// What the operator's application has read of the events.
     pub(crate) application: String,
+    delivery: DeliveryState,
     /// The first event that a webhook has delivered.
     pub(crate) first_delivery: Option<DeliveredEvent>,
 }
@@ -120,7 +121,23 @@ impl LiveTest {
         let application = progress.describe(one.configuration.sync, now);
         steps.push(LiveTestStep { is_done, title: DELIVERY, sentence: application.clone() });
         let first_delivery = progress.first_delivery;
-        Self { steps, application, failures: examined.group_failures(now), first_delivery }
+        Self { steps, application, delivery: progress.feed, failures: examined.group_failures(now), first_delivery }
+    }
+
+    /// Class and text of the state of the operator's application.
+    pub(crate) fn application_state(&self) -> (&'static str, &'static str) {
+        match self.delivery {
+            _ if self.first_delivery.is_some() => ("live", "Webhook"),
+            DeliveryState::NoEvents => ("waiting", "No events"),
+            DeliveryState::Unread => ("quiet", "Not reading"),
+            DeliveryState::Read { waiting: 0, is_more: false, .. } => ("live", "Up to date"),
+            DeliveryState::Read { .. } => ("testing", "Catching up"),
+        }
+    }
+
+    /// Whether no application reads the events.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.delivery == DeliveryState::Unread && self.first_delivery.is_none()
     }
 
     /// Whether all steps are done and no failure is unresolved.

@@ -2,8 +2,12 @@
 
 use serde_json::Value;
 
+use crate::clock::Millis;
 use crate::diagnosis::{self, CallContext, Explanation, relative_path};
 use crate::error::Result;
+use crate::management::request_log::{self, RequestLogQuery};
+use crate::model::audit_context::AccountScope;
+use crate::model::configuration::Configuration;
 use crate::model::ids;
 use crate::model::permission::Permission;
 use crate::model::request::LoggedCall;
@@ -12,6 +16,7 @@ use crate::provisioning::resource_details;
 use crate::scim::percent;
 use crate::store::Snapshot;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::public_url::is_https;
 use crate::web::request_log::mask_call;
@@ -52,6 +57,8 @@ pub(crate) struct CallLine {
     pub(crate) id: String,
     pub(crate) at: PageTime,
     pub(crate) sentence: String,
+    /// Display name of the resource, if the sentence contains it.
+    name: Option<String>,
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) status: u16,
@@ -60,6 +67,66 @@ pub(crate) struct CallLine {
     /// Path of the page of the resource.
     pub(crate) resource: Option<String>,
     pub(crate) configuration: String,
+    /// How often the same was sent, one directly after the other.
+    pub(crate) times: usize,
+    /// The day, if it is the first one of its day in a list; else empty.
+    pub(crate) day: String,
+    at_ms: Millis,
+}
+
+impl CallLine {
+    /// The sentence before the name of the resource, the name with the path of the page of the resource, and the rest. The
+    /// whole sentence is in the first part if there is nothing to link.
+    pub(crate) fn parts(&self) -> (&str, Option<(&str, &str)>, &str) {
+        let whole = (self.sentence.as_str(), None, "");
+        let (Some(name), Some(path)) = (&self.name, &self.resource) else { return whole };
+        match self.sentence.split_once(name.as_str()) {
+            Some((before, after)) if !before.trim().is_empty() => (before, Some((name, path)), after),
+            _ => whole,
+        }
+    }
+
+    /// Time of day in UTC: `09:30:00`.
+    pub(crate) fn clock(&self) -> &str {
+        self.at.exact.get(11..19).unwrap_or(&self.at.exact)
+    }
+
+    /// Whether an earlier request had the same effect, such as the same rejection.
+    pub(crate) fn is_repeated_by(&self, earlier: &Self) -> bool {
+        (&self.sentence, self.status, &self.configuration)
+            == (&earlier.sentence, earlier.status, &earlier.configuration)
+    }
+}
+
+/// Reads a page of the log of a configuration as lines, newest first, and where the next page starts.
+pub(crate) fn read_call_lines(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    reader: LogReader,
+    configuration: &Configuration,
+    (query, limit): (&RequestLogQuery, u32),
+) -> Result<(Vec<CallLine>, Option<String>)> {
+    let (key, id) = (configuration.key, configuration.id.as_str());
+    let found = request_log::list_calls_with_bodies(at, scope, id, query, limit)?;
+    let lines = found.calls.into_iter().map(|call| Ok(CallView::read(at, reader, key, id, call)?.line()));
+    Ok((lines.collect::<Result<Vec<CallLine>>>()?, found.next))
+}
+
+/// Unites requests that repeat the one before, of which the newest stays, and marks the first one of each day in the zone.
+pub(crate) fn group_repeated(lines: Vec<CallLine>, zone: &TimeZoneChoice) -> Vec<CallLine> {
+    let mut groups: Vec<CallLine> = Vec::new();
+    let mut last_day = String::new();
+    for line in lines {
+        if let Some(last) = groups.last_mut().filter(|last| last.is_repeated_by(&line)) {
+            last.times += line.times;
+        } else {
+            let day = zone.format_day(line.at_ms);
+            let is_new = day != last_day;
+            last_day.clone_from(&day);
+            groups.push(CallLine { day: if is_new { day } else { String::new() }, ..line });
+        }
+    }
+    groups
 }
 
 impl CallView {
@@ -119,6 +186,10 @@ impl CallView {
             id: call.id.clone(),
             at: PageTime::from_millis(call.at),
             sentence: diagnosis::summarize_call(&self.facts()),
+            name: self.name.clone(),
+            times: 1,
+            day: String::new(),
+            at_ms: call.at,
             method: call.method.clone(),
             path: if is_cut { format!("{path}…") } else { path },
             status: call.status,

@@ -1,20 +1,29 @@
 //! One connection: its state, its new credentials, the steps at its provider, pause and resume, and its deletion.
 
+pub(crate) mod problems;
+
 use std::borrow::{Borrow, Cow};
 
 use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
-use crate::diagnosis::connection_status::{ConnectionStatus, format_ago};
+use crate::diagnosis::connection_status::{ConnectionStatus, format_ago, format_until};
 use crate::management::overview::ConfigurationOverview;
-use crate::management::{configuration_lifecycle, configurations, quotas};
+use crate::management::request_log::{self, RequestLogQuery};
+use crate::management::{configuration_lifecycle, configurations, oauth, quotas, tokens};
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::provisioning_url;
+use crate::model::oauth::OauthClientState;
+use crate::model::permission::Permission;
 use crate::model::quota::OwnerQuotas;
+use crate::model::rights::TokenState;
 use crate::providers::credentials::{CredentialAdvice, CredentialMethod};
+use crate::store::Snapshot;
 use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
+use crate::web::portal::connections::log_view::{CallLine, LogReader, read_call_lines};
+use crate::web::portal::connections::overview::problems::{ProblemGroup, list_problems};
 use crate::web::portal::connections::secret_alerts::SecretAlerts;
 use crate::web::portal::connections::traffic_chart::TrafficChart;
 use crate::web::portal::connections::undeclared_rows::UndeclaredSummary;
@@ -24,10 +33,16 @@ use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageRes
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::timestamps::PageTime;
 use crate::web::portal::usage::{QuotaForm, UsageSection, read_changes};
 use crate::web::portal::webhooks::alerts::WebhookAlerts;
 use crate::web::required_permission::{Create, Delete, OperatorOnly, Read, System};
 use crate::web::state::AppState;
+
+/// Requests on the overview.
+const NEWEST_REQUESTS: u32 = 10;
+/// Tokens that are read to find those that are valid. At most two are.
+const TOKENS_READ_MAX: u32 = 50;
 
 /// A deletion warns if the last call is more recent than this, in milliseconds.
 const RECENT_CALL_MS: i64 = 24 * 60 * 60 * 1000;
@@ -39,7 +54,16 @@ pub(crate) struct ConnectionView {
     pub(crate) now: i64,
     /// Key of the current tab.
     pub(crate) tab: &'static str,
+    /// Number of valid tokens and active OAuth clients.
+    pub(crate) credentials: usize,
+    /// Requests of the last day that were rejected.
+    pub(crate) rejected: i64,
+    /// The newest valid token: its last characters, and when it expires.
+    pub(crate) newest_token: Option<(String, Option<i64>)>,
 }
+
+/// Titles of pages whose tab already has this text.
+const TAB_TITLES: [&str; 6] = ["Users", "Groups", "Requests", "Settings", "Credentials", ""];
 
 impl ConnectionView {
     /// Reads the connection in the path.
@@ -52,11 +76,29 @@ impl ConnectionView {
 
     pub(crate) fn find(state: &AppState, scope: &AccountScope, id: &str, tab: &'static str) -> Result<Self, PageError> {
         let now = clock::current_millis();
-        let one = state.store.read_inline(|at| {
-            ConfigurationOverview::load(at, scope, configurations::find_configuration(at, scope, id)?, now)
-        })?;
         let url = provisioning_url(&state.server.public_url(), id);
-        Ok(Self { overview: one, url, now, tab })
+        Ok(state.store.read_inline(|at| {
+            let found = configurations::find_configuration(at, scope, id)?;
+            let tokens = tokens::list_tokens(at, scope, id, None, TOKENS_READ_MAX)?;
+            let live = || tokens.iter().filter(|token| token.state(now) == TokenState::Live);
+            let clients = oauth::list_clients(at, scope, id)?;
+            let active = clients.iter().filter(|found| found.client.state == OauthClientState::Active).count();
+            let hours = request_log::count_calls_by_hour(at, found.key, now, 24)?;
+            Ok(Self {
+                credentials: live().count() + active,
+                rejected: hours.iter().map(|hour| hour.refused).sum(),
+                newest_token: live().next().map(|token| (token.hint.clone(), token.expires_at)),
+                overview: ConfigurationOverview::load(at, scope, found, now)?,
+                url,
+                now,
+                tab,
+            })
+        })?)
+    }
+
+    /// The view of a deleted connection, which has no credentials and no requests.
+    pub(super) fn of_deleted(overview: ConfigurationOverview, url: String, now: i64, tab: &'static str) -> Self {
+        Self { overview, url, now, tab, credentials: 0, rejected: 0, newest_token: None }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -77,10 +119,50 @@ impl ConnectionView {
         &self.overview.configuration.connection_name
     }
 
-    /// The layout of one of its pages; an empty title stands for the name of the connection.
+    /// Id of the account.
+    pub(crate) fn account(&self) -> &str {
+        &self.overview.configuration.account
+    }
+
+    /// The first letter of the provider.
+    pub(crate) fn mark(&self) -> &'static str {
+        let name = self.overview.provider.name;
+        name.strip_prefix("Microsoft ").unwrap_or(name).get(..1).unwrap_or_default()
+    }
+
+    /// The line below the name: provider, last request, and what it has.
+    pub(crate) fn summary(&self) -> String {
+        let provider = self.overview.provider.name;
+        let last = self.overview.configuration.last_seen.map_or_else(
+            || "no request yet".to_owned(),
+            |seen| format!("last request {}", format_ago(self.now - seen)),
+        );
+        let count = |number, noun| if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") };
+        let (users, groups) = (count(self.overview.users, "user"), count(self.overview.groups, "group"));
+        format!("{provider} · {last} · {users}, {groups}")
+    }
+
+    /// When the newest valid token expires.
+    pub(crate) fn token_end(&self) -> String {
+        match self.newest_token {
+            Some((_, Some(end))) => format!("expires {}", format_until(end, self.now)),
+            _ => "never expires".to_owned(),
+        }
+    }
+
+    /// The layout of one of its pages. The name of the connection is the `h1`, and the title is the heading below, unless a
+    /// tab has the same text.
     pub(crate) fn layout(&self, signed: &SignedIn, title: &str) -> PageLayout {
-        let title = if title.is_empty() { self.name().to_owned() } else { format!("{title} · {}", self.name()) };
-        PageLayout::new(title, Some(signed), NavigationEntry::Connections)
+        let full = if title.is_empty() { self.name().to_owned() } else { format!("{title} · {}", self.name()) };
+        let heading = if TAB_TITLES.contains(&title) { "" } else { title };
+        let layout = PageLayout::new(full, Some(signed), NavigationEntry::Connections);
+        PageLayout { heading: heading.to_owned(), ..layout }
+    }
+
+    /// The layout of the page of one record. The title is the `h1`.
+    pub(crate) fn record_layout(&self, signed: &SignedIn, title: String) -> PageLayout {
+        let layout = PageLayout::new(format!("{title} · {}", self.name()), Some(signed), NavigationEntry::Connections);
+        PageLayout { heading: title, ..layout }
     }
 
     pub(crate) fn sentence(&self) -> String {
@@ -132,7 +214,10 @@ impl ConnectionView {
 struct ConnectionOverviewPage {
     layout: PageLayout,
     connection: ConnectionView,
-    created_at: String,
+    created: PageTime,
+    problems: Vec<ProblemGroup>,
+    /// The newest requests, if the admin may see them.
+    lines: Vec<CallLine>,
     live: LiveTest,
     traffic: TrafficChart,
     usage: UsageSection,
@@ -153,12 +238,13 @@ async fn build_overview<N>(
 ) -> Result<ConnectionOverviewPage, PageError> {
     let connection = ConnectionView::read(page_request, &admin.context.scope, "overview")?;
     let mut layout = connection.layout(&admin.signed, "");
-    layout.refresh = Some(10);
+    layout.refresh = Some(2);
     let found = list_quotas(page_request, &admin.context.scope, connection.id())?;
     let may_change = layout.may("system.admin") && layout.own_account().is_none();
     let address = may_change.then(|| format!("/connections/{}/quotas", connection.id()));
     let usage = UsageSection::new(found, address, connection.now);
-    let created_at = clock::format_rfc3339(connection.overview.configuration.created_at);
+    let created = PageTime::from_millis(connection.overview.configuration.created_at);
+    let (problems, lines) = read_requests(admin, page_request, &connection).await?;
     let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let traffic = TrafficChart::read(&page_request.state.store, connection.overview.configuration.key, connection.now)?;
     let undeclared = UndeclaredSummary::read(page_request, &admin.context.scope, connection.id()).await?;
@@ -170,7 +256,9 @@ async fn build_overview<N>(
     let page = ConnectionOverviewPage {
         layout,
         connection,
-        created_at,
+        created,
+        problems,
+        lines,
         live,
         traffic,
         usage,
@@ -179,6 +267,27 @@ async fn build_overview<N>(
         secret_alerts,
     };
     Ok(page)
+}
+
+/// The problems of the last day and the newest requests, for admins who may see them.
+async fn read_requests<N>(
+    admin: &PermittedAdmin<N>,
+    page_request: &PageRequest,
+    connection: &ConnectionView,
+) -> Result<(Vec<ProblemGroup>, Vec<CallLine>), PageError> {
+    if !admin.signed.permissions.contains(Permission::RequestsRead) {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
+    let (scope, now) = (admin.context.scope.clone(), connection.now);
+    let (configuration, provider) = (connection.overview.configuration.clone(), connection.overview.provider);
+    let read = move |at: &Snapshot<'_>| {
+        let problems = list_problems(at, &scope, reader, (&configuration, provider), now)?;
+        let newest = RequestLogQuery::default();
+        let (lines, _) = read_call_lines(at, &scope, reader, &configuration, (&newest, NEWEST_REQUESTS))?;
+        Ok((problems, lines))
+    };
+    Ok(page_request.read(read).await?)
 }
 
 fn list_quotas(page_request: &PageRequest, scope: &AccountScope, id: &str) -> Result<OwnerQuotas, PageError> {

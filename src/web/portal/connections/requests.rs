@@ -1,19 +1,23 @@
-//! The request log of a connection: the calls of its identity provider in plain language, and how to fix failures.
+//! The request log of a connection: the requests of its identity provider in plain language.
+
+mod all_connections;
+mod detail;
+
+pub(crate) use self::all_connections::{export_all_requests, list_all_requests};
+pub(crate) use self::detail::show_call;
 
 use askama::Template;
 use serde::Deserialize;
 
 use crate::clock::Millis;
-use crate::diagnosis::Explanation;
 use crate::management::request_log::{self, RequestLogQuery};
 use crate::model::ids;
-use crate::model::request::LoggedBody;
-use crate::web::portal::connections::events::{CallEvent, list_events_of_call};
-use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
+use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader, group_repeated, read_call_lines};
 use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
-use crate::web::portal::layout::{PageError, PageLayout, PageResult, render_page};
+use crate::web::portal::layout::{PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::portal::time_zone::TimeZoneChoice;
@@ -27,6 +31,8 @@ const MINUTE: Millis = 60_000;
 const TEXT_MAX_CHARS: usize = 200;
 /// Methods of the filter.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+/// Chips above the list: value of `only`, and label.
+const CHIPS: [(&str, &str); 4] = [("", "All"), ("changes", "Changes"), ("failed", "Rejected"), ("reads", "Searches")];
 
 #[derive(Template)]
 #[template(path = "portal/requests.html")]
@@ -34,7 +40,10 @@ struct RequestsPage {
     layout: PageLayout,
     connection: ConnectionView,
     query: RequestsQuery,
+    /// Requests; repeated ones are one line.
     lines: Vec<CallLine>,
+    /// Number of requests that were read.
+    count: usize,
     next: Option<String>,
     shows_values: bool,
     /// Name of the zone of the times in the form.
@@ -44,10 +53,45 @@ struct RequestsPage {
     problems: Vec<FormError>,
 }
 
+/// Requests in an export.
+const EXPORTED_MAX: u32 = 1_000;
+const CSV_COLUMNS: [&str; 8] = ["time", "summary", "method", "path", "status", "detail", "ip_address", "request_id"];
+
+/// `GET /connections/{id}/requests/export.csv`: the newest requests that match the query.
+pub(crate) async fn export_calls(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, "requests")?;
+    let query: RequestsQuery = page_request.query().unwrap_or_default();
+    let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
+    let filter = query.to_query(reader.sees_values, &query.zone(&admin.signed));
+    let (scope, id, key) = (admin.context.scope, connection.id().to_owned(), connection.overview.configuration.key);
+    let rows = page_request.read(move |at| {
+        let found = request_log::list_calls_with_bodies(at, &scope, &id, &filter, EXPORTED_MAX)?;
+        let mut text = csv::build_header(&CSV_COLUMNS);
+        for call in found.calls {
+            let view = CallView::read(at, reader, key, &id, call)?;
+            let line = view.line();
+            text.push_str(&csv::build_row(&[
+                line.at.exact.clone(),
+                line.sentence,
+                line.method,
+                view.call.path.clone(),
+                line.status.to_string(),
+                view.call.detail.clone().unwrap_or_default(),
+                view.call.address.clone().unwrap_or_default(),
+                line.id,
+            ]));
+        }
+        Ok(text)
+    });
+    Ok(csv::attach("requests.csv", rows.await?))
+}
+
 #[derive(Default, Clone, Deserialize)]
 #[serde(default)]
 struct RequestsQuery {
     only: String,
+    /// Code of a cause of failures.
+    cause: String,
     method: String,
     resource: String,
     text: String,
@@ -61,15 +105,28 @@ struct RequestsQuery {
 
 impl RequestsQuery {
     fn is_empty(&self) -> bool {
-        [&self.only, &self.method, &self.resource, &self.text, &self.from, &self.to].iter().all(|text| text.is_empty())
+        self.only.is_empty() && !self.has_filters()
+    }
+
+    /// Whether it has more than a chip.
+    fn has_filters(&self) -> bool {
+        [&self.cause, &self.method, &self.resource, &self.text, &self.from, &self.to]
+            .iter()
+            .any(|text| !text.is_empty())
+    }
+
+    /// The query string of the first page with another chip.
+    fn chip_url(&self, only: &str) -> String {
+        Self { only: only.to_owned(), cause: String::new(), ..self.clone() }.url_before("")
     }
 
     /// The query string of the page with the calls before this one.
     fn url_before(&self, before: &str) -> String {
         let encoded = crate::web::portal::forms::encode_query;
         format!(
-            "?only={}&method={}&resource={}&text={}&from={}&to={}&zone={}&before={before}",
+            "?only={}&cause={}&method={}&resource={}&text={}&from={}&to={}&zone={}&before={before}",
             encoded(&self.only),
+            encoded(&self.cause),
             encoded(&self.method),
             encoded(&self.resource),
             encoded(&self.text),
@@ -110,6 +167,12 @@ impl RequestsQuery {
             before: [self.before().map(str::to_owned), self.end_id(zone)].into_iter().flatten().min(),
             from: zone.parse_timestamp(&self.from).map(ids::first_id_at),
             failed: (self.only == "failed").then_some(true),
+            cause: text(&self.cause),
+            reads: match self.only.as_str() {
+                "changes" => Some(false),
+                "reads" => Some(true),
+                _ => None,
+            },
             method: METHODS.contains(&&*self.method).then(|| self.method.clone()),
             resource: text(&self.resource),
             text: text(&self.text),
@@ -131,7 +194,7 @@ impl RequestsPage {
 
     /// Whether the search stopped before the page was full, with older calls left.
     fn is_partial(&self) -> bool {
-        self.next.is_some() && self.lines.len() < PER_PAGE as usize
+        self.next.is_some() && self.count < PER_PAGE as usize
     }
 
     /// The oldest timestamp that was searched.
@@ -142,6 +205,14 @@ impl RequestsPage {
     fn methods() -> [&'static str; 5] {
         METHODS
     }
+
+    fn chips() -> [(&'static str, &'static str); 4] {
+        CHIPS
+    }
+
+    fn is_rejected(chip: &str) -> bool {
+        chip == "failed"
+    }
 }
 
 /// `GET /connections/{id}/requests`
@@ -151,168 +222,29 @@ pub(crate) async fn list_calls(admin: PermittedAdmin<Requests>, page_request: Pa
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let zone = query.zone(&admin.signed);
     let problems = query.problems(&zone);
-    let (scope, id, filter) =
-        (admin.context.scope, connection.id().to_owned(), query.to_query(reader.sees_values, &zone));
-    let key = connection.overview.configuration.key;
-    let (lines, next) = page_request
-        .read(move |at| {
-            let found = request_log::list_calls_with_bodies(at, &scope, &id, &filter, PER_PAGE)?;
-            let lines = found.calls.into_iter().map(|call| Ok(CallView::read(at, reader, key, &id, call)?.line()));
-            Ok((lines.collect::<crate::error::Result<Vec<CallLine>>>()?, found.next))
-        })
-        .await?;
-    let layout = connection.layout(&admin.signed, "Requests");
+    let (scope, filter) = (admin.context.scope, query.to_query(reader.sees_values, &zone));
+    let configuration = connection.overview.configuration.clone();
+    let (lines, next) =
+        page_request.read(move |at| read_call_lines(at, &scope, reader, &configuration, (&filter, PER_PAGE))).await?;
+    let (count, lines) = (lines.len(), group_repeated(lines, &admin.signed.zone()));
+    let mut layout = connection.layout(&admin.signed, "Requests");
+    layout.refresh = (query.before.is_empty() && query.to.is_empty() && problems.is_empty()).then_some(2);
     let (is_any_zone, zone) = (admin.signed.zone.is_none(), zone.name().to_owned());
     let status = if problems.is_empty() { 200 } else { 422 };
     let is_open = reader.sees_values;
     Ok(render_page(
         status,
-        &RequestsPage { layout, connection, query, lines, next, shows_values: is_open, zone, is_any_zone, problems },
-    ))
-}
-
-#[derive(Template)]
-#[template(path = "portal/request.html")]
-struct RequestDetailPage {
-    layout: PageLayout,
-    connection: ConnectionView,
-    line: CallLine,
-    explanations: Vec<Explanation>,
-    call_view: CallView,
-    sent: LoggedBodyView,
-    answered: LoggedBodyView,
-    curl: String,
-    shows_values: bool,
-    events: Vec<CallEvent>,
-}
-
-/// A request or response body.
-struct LoggedBodyView {
-    /// The body, JSON indented; `None` if it was not stored.
-    text: Option<String>,
-    /// Remark about the body, such as its size.
-    remark: String,
-}
-
-impl LoggedBodyView {
-    fn from_logged(body: &LoggedBody) -> Self {
-        let Some(text) = &body.text else {
-            let remark = match body.bytes {
-                None | Some(0) => "There was none.".to_owned(),
-                Some(bytes) => format!("Its {bytes} bytes were not stored."),
-            };
-            return Self { text: None, remark };
-        };
-        let stored = text.len() as u64;
-        let is_cut = body.bytes.is_some_and(|bytes| bytes > stored.saturating_add(64))
-            && stored.saturating_add(64) > crate::model::request::LOGGED_BODY_MAX_BYTES as u64;
-        let remark = match body.bytes {
-            Some(bytes) if is_cut => format!("The beginning of {bytes} bytes."),
-            _ => String::new(),
-        };
-        let read = serde_json::from_str::<serde_json::Value>(text).ok();
-        let laid_out = read.and_then(|value| serde_json::to_string_pretty(&value).ok());
-        Self { text: Some(laid_out.unwrap_or_else(|| text.clone())), remark }
-    }
-}
-
-/// `GET /connections/{id}/requests/{rid}`
-pub(crate) async fn show_call(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
-    let connection = ConnectionView::read(&page_request, &admin.context.scope, "requests")?;
-    let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
-    let (scope, id, request) = (admin.context.scope, connection.id().to_owned(), page_request.path_parameter("rid"));
-    let key = connection.overview.configuration.key;
-    let (view, events) = page_request
-        .read(move |at| {
-            let call = request_log::find_call(at, &scope, &id, &request)?;
-            let events = if reader.sees_values { list_events_of_call(at, (key, &id), &call)? } else { Vec::new() };
-            Ok((CallView::read(at, reader, key, &id, call)?, events))
-        })
-        .await
-        .map_err(PageError::from)?;
-    let provider = connection.overview.provider;
-    let mut layout = connection.layout(&admin.signed, "");
-    let line = view.line();
-    line.sentence.clone_into(&mut layout.title);
-    let (sent, answered) =
-        (LoggedBodyView::from_logged(&view.call.request), LoggedBodyView::from_logged(&view.call.response));
-    let curl = curl_command(&page_request.state.server.public_url(), &view);
-    let explanations = view.explanations(provider);
-    let is_open = reader.sees_values;
-    Ok(render_page(
-        200,
-        &RequestDetailPage {
+        &RequestsPage {
             layout,
             connection,
-            line,
-            explanations,
-            call_view: view,
-            sent,
-            answered,
-            curl,
+            query,
+            lines,
+            count,
+            next,
             shows_values: is_open,
-            events,
+            zone,
+            is_any_zone,
+            problems,
         },
     ))
-}
-
-/// The call as a curl command, with the token as a shell variable.
-fn curl_command(public_url: &str, view: &CallView) -> String {
-    build_curl(public_url, &view.call.method, &view.call.path, view.call.request.text.as_deref())
-}
-
-/// Everything that a client sent is quoted: a method may contain `$`, `&`, `|` and backticks too (RFC 9110 section 9.1).
-fn build_curl(public_url: &str, method: &str, path: &str, body: Option<&str>) -> String {
-    let url = format!("{}{path}", public_url.trim_end_matches('/'));
-    let is_plain = method.bytes().all(|byte| byte.is_ascii_uppercase());
-    let method = if is_plain { method.to_owned() } else { quote_for_shell(method) };
-    let mut command = format!("curl -X {method} {} \\\n  -H \"Authorization: Bearer $TOKEN\"", quote_for_shell(&url));
-    if let Some(body) = body {
-        command.push_str(" \\\n  -H 'Content-Type: application/scim+json' \\\n  --data-raw ");
-        command.push_str(&quote_for_shell(body));
-    }
-    command
-}
-
-/// Quotes a text as one argument of a shell command.
-fn quote_for_shell(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_reads_the_command_as_the_call_that_was_made() {
-        let hostile = "a'b\"c\n$(echo x)`echo y` $HOME \\ ;|&<>*!";
-        let expected =
-            |method: &str| format!("-X\n{method}\nhttps://x.example/$(id)/{hostile}\n-H\nAuthorization: Bearer t\n");
-        for method in ["GET", "`id`", "$x&|'*!#"] {
-            let command = build_curl("https://x.example/$(id)/", method, &format!("/{hostile}"), Some(hostile));
-            let script = format!("TOKEN=t; curl() {{ printf '%s\\n' \"$@\"; }}; {command}");
-            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-            let read = String::from_utf8(output.stdout).unwrap();
-            let rest = format!("-H\nContent-Type: application/scim+json\n--data-raw\n{hostile}\n");
-            assert_eq!(read, expected(method) + &rest, "{command}");
-        }
-    }
-
-    #[test]
-    fn a_quoted_text_stays_one_argument() {
-        assert_eq!(quote_for_shell("a'; rm -rf $HOME; '"), r"'a'\''; rm -rf $HOME; '\'''");
-    }
-
-    #[test]
-    fn a_body_is_indented_and_one_that_is_not_stored_has_a_remark() {
-        let body = |text: Option<&str>, bytes| {
-            LoggedBodyView::from_logged(&LoggedBody { text: text.map(str::to_owned), bytes })
-        };
-        assert_eq!(body(Some("{\"a\":1}"), Some(7)).text.as_deref(), Some("{\n  \"a\": 1\n}"));
-        assert_eq!(body(Some("{\"a"), Some(3)).text.as_deref(), Some("{\"a"));
-        assert_eq!(body(None, Some(9)).remark, "Its 9 bytes were not stored.");
-        assert_eq!(body(None, None).remark, "There was none.");
-        let long = "x".repeat(crate::model::request::LOGGED_BODY_MAX_BYTES);
-        assert_eq!(body(Some(&long), Some(99_999)).remark, "The beginning of 99999 bytes.");
-    }
 }

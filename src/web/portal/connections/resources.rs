@@ -1,5 +1,7 @@
 //! Users and groups of a connection: the list with a search, and one resource with its history.
 
+pub(crate) mod export;
+
 use askama::Template;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -8,8 +10,10 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::management::configuration_lifecycle;
 use crate::management::overview::ConfigurationOverview;
+use crate::management::request_log::RequestLogQuery;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::configuration::provisioning_url;
+use crate::model::permission::Permission;
 use crate::provisioning::directory::{
     self, DirectoryCursor, DirectoryFilter, DirectoryMember, DirectoryPage, DirectoryPosition, DirectoryQuery,
     DirectoryResource, DirectoryScope, StoredResource,
@@ -19,6 +23,7 @@ use crate::store::Snapshot;
 use crate::web::portal::connections::attribute_tables::{self, AttributeSection};
 use crate::web::portal::connections::deleted::find_deleted;
 use crate::web::portal::connections::history::HistoryStep;
+use crate::web::portal::connections::log_view::{CallLine, LogReader, read_call_lines};
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, render_page};
@@ -139,6 +144,11 @@ impl ResourcesListPage {
         if self.lists_users() { self.connection.overview.users } else { self.connection.overview.groups }
     }
 
+    /// Chips above the users: value of `active`, and label.
+    fn states() -> [(&'static str, &'static str); 3] {
+        [("", "All"), ("on", "Active"), ("off", "Deactivated")]
+    }
+
     fn is_full(&self) -> bool {
         self.lines.len() >= resource_details::RESULTS_MAX
     }
@@ -173,7 +183,7 @@ pub(super) async fn read_deleted_view(
         ConfigurationOverview::load(at, &context.scope, found, now).map(Some)
     };
     let overview = page_request.read(read).await?.ok_or(PageError::NotFound)?;
-    Ok(ConnectionView { overview, url, now, tab })
+    Ok(ConnectionView::of_deleted(overview, url, now, tab))
 }
 
 /// `GET /connections/deleted/{id}/users`
@@ -281,6 +291,8 @@ struct RecordPage {
     history: Vec<HistoryStep>,
     older: Option<i64>,
     is_older: bool,
+    /// The last request about it that was rejected, if the admin may see it.
+    rejected: Option<CallLine>,
 }
 
 /// A current resource.
@@ -292,6 +304,8 @@ struct PresentResource {
     version: i64,
     member_count: i64,
     sections: Vec<AttributeSection>,
+    /// The primary address of a user; may be empty.
+    email: String,
     raw: String,
 }
 
@@ -307,6 +321,7 @@ impl PresentResource {
             version: stored.version,
             member_count: stored.member_count,
             sections: attribute_tables::attribute_sections(&body),
+            email: export::email_of(&body),
             raw: serde_json::to_string_pretty(&raw).unwrap_or_default(),
         })
     }
@@ -386,6 +401,9 @@ async fn show_resource_of(
     let source = ListedSource::new(&admin.context.scope, &connection);
     let key = source.key;
     let (is_later_members, is_older) = (!query.after.is_empty(), query.older.is_some());
+    let sees_requests = admin.signed.permissions.contains(Permission::RequestsRead) && !connection.is_deleted();
+    let reader = sees_requests.then(|| LogReader::new(&admin.signed, &page_request.state.server.public_url()));
+    let (scope, configuration) = (admin.context.scope.clone(), connection.overview.configuration.clone());
     let read = move |at: &Snapshot<'_>| {
         let found = resource_details::find_resource_details(at, key, of, &resource_id, query.older)?;
         let name =
@@ -395,11 +413,17 @@ async fn show_resource_of(
         } else {
             DirectoryPage { items: Vec::new(), next: None }
         };
-        Ok((found, name, members))
+        let query =
+            RequestLogQuery { failed: Some(true), resource: Some(resource_id.clone()), ..RequestLogQuery::default() };
+        let rejected = match reader {
+            Some(reader) => read_call_lines(at, &scope, reader, &configuration, (&query, 1))?.0.pop(),
+            None => None,
+        };
+        Ok((found, name, members, rejected))
     };
-    let (ResourceDetails { stored, groups, history, older }, name, members) = page_request.read(read).await?;
-    let mut layout = connection.layout(&admin.signed, "");
-    layout.title = name;
+    let (details, name, members, rejected) = page_request.read(read).await?;
+    let ResourceDetails { stored, groups, history, older } = details;
+    let layout = connection.record_layout(&admin.signed, name);
     let present = stored.map(|stored| PresentResource::from_stored(&stored, of)).transpose()?;
     let more_groups = groups.len().saturating_sub(GROUPS_MAX);
     let groups = groups.into_iter().take(GROUPS_MAX);
@@ -424,6 +448,7 @@ async fn show_resource_of(
             history,
             older,
             is_older,
+            rejected,
         },
     ))
 }

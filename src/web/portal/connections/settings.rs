@@ -1,21 +1,20 @@
-//! Settings of one connection: name and provider, preset and switches, and its schema extensions.
+//! Settings of one connection: name and provider, preset and switches, and the hold.
 
 mod hold_form;
+pub(crate) mod schemas;
 mod switches;
 
 use std::collections::BTreeMap;
 
 use askama::Template;
-use serde_json::Value;
 
-use crate::error::ErrorKind;
+use self::switches::{SWITCH_GROUPS, SwitchDifference, list_group_switches};
 use crate::management::configuration_settings::{self, SettingsChange};
-use crate::management::schema_extensions::{self, NewExtension, StoredExtension};
 use crate::messages::render_message;
 use crate::model::configuration::{ConfigurationSource, check_provider};
 use crate::model::field_change::FieldChange;
 use crate::model::names;
-use crate::model::switches::{Preset, SWITCHES, SwitchInput, SwitchRow};
+use crate::model::switches::{Preset, SwitchInput, SwitchRow};
 use crate::providers::{self, PROVIDERS};
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
@@ -33,10 +32,17 @@ type SettingsForm = BTreeMap<String, String>;
 struct SettingsPage {
     layout: PageLayout,
     connection: ConnectionView,
-    extensions: Vec<StoredExtension>,
+    /// The chosen preset and what it would change, before it is applied.
+    chosen_preset: Option<PresetChoice>,
     /// Values of the fields.
     fields: SettingsForm,
     problems: Vec<FormError>,
+}
+
+/// A preset that was chosen and is not applied yet.
+struct PresetChoice {
+    preset: Preset,
+    differences: Vec<SwitchDifference>,
 }
 
 impl SettingsPage {
@@ -52,8 +58,14 @@ impl SettingsPage {
         self.value(field) == value
     }
 
-    fn switches() -> &'static [SwitchRow] {
-        SWITCHES
+    fn groups() -> Vec<(&'static str, Vec<&'static SwitchRow>)> {
+        SWITCH_GROUPS.iter().map(|(title, keys)| (*title, list_group_switches(keys))).collect()
+    }
+
+    /// Whether the stored value of a switch differs from that of the preset.
+    fn is_changed(&self, key: &str) -> bool {
+        let stored = &self.connection.overview.configuration.switches;
+        switches::present_values(stored).get(key) != switches::present_values(&stored.preset.switches()).get(key)
     }
 
     fn hold_numbers() -> [hold_form::HoldNumber; 8] {
@@ -63,9 +75,9 @@ impl SettingsPage {
     fn presets() -> [(Preset, String); 5] {
         Preset::ALL.map(|preset| {
             let about = match preset {
-                Preset::Standard => "the defaults".to_owned(),
-                Preset::Strict => "what the standard leaves open is refused".to_owned(),
-                _ => format!("for {}", providers::list_names_with_preset(preset)),
+                Preset::Standard => "Standard".to_owned(),
+                Preset::Strict => "Strict: rejects what the standard leaves open".to_owned(),
+                _ => providers::list_names_with_preset(preset),
             };
             (preset, about)
         })
@@ -90,7 +102,6 @@ fn settings_page(
     problems: Vec<FormError>,
 ) -> PageResult {
     let connection = ConnectionView::find(state, &admin.context.scope, id, "settings")?;
-    let extensions = state.store.read_inline(|at| schema_extensions::list_extensions(at, &admin.context.scope, id))?;
     let present = &connection.overview.configuration;
     let mut values =
         if fields.contains_key("pageMax") { SettingsForm::new() } else { switches::present_values(&present.switches) };
@@ -103,7 +114,13 @@ fn settings_page(
     values.extend(fields);
     let status = if problems.is_empty() { 200 } else { 422 };
     let layout = connection.layout(&admin.signed, "Settings");
-    Ok(render_page(status, &SettingsPage { layout, connection, extensions, fields: values, problems }))
+    let preview = values.get("part").is_some_and(|part| part == "preset") && problems.is_empty();
+    let preset = values.get("preset").and_then(|key| key.parse::<Preset>().ok()).filter(|_| preview);
+    let chosen_preset = preset.map(|preset| {
+        let stored = &connection.overview.configuration.switches;
+        PresetChoice { preset, differences: switches::list_differences(stored, &preset.switches()) }
+    });
+    Ok(render_page(status, &SettingsPage { layout, connection, chosen_preset, fields: values, problems }))
 }
 
 /// `GET /connections/{id}/settings`
@@ -126,7 +143,9 @@ pub(crate) async fn save_settings(admin: PermittedAdmin<Create>, page_request: P
         "hold" => (hold_form::read_changes(&fields), "windowMinutes"),
         _ => return Err(PageError::Failed { status: 400, detail: "This form is not one of ours.".to_owned() }),
     };
+    let is_unconfirmed = part == "preset" && !fields.contains_key("confirmed");
     let change = match asked {
+        Ok(_) if is_unconfirmed => return settings_page(&admin, &page_request.state, &id, fields, Vec::new()),
         Ok(change) => change,
         Err(problems) => return settings_page(&admin, &page_request.state, &id, fields, problems),
     };
@@ -169,44 +188,4 @@ fn parse_preset(fields: &SettingsForm) -> Result<SettingsChange, Vec<FormError>>
     let preset = fields.get("preset").and_then(|key| key.parse::<Preset>().ok());
     let problem = || vec![FormError { field: "preset", sentence: "Choose one of the presets.".to_owned() }];
     preset.map(|preset| SettingsChange { preset: Some(preset), ..SettingsChange::default() }).ok_or_else(problem)
-}
-
-/// `POST /connections/{id}/schemas`: adds a schema.
-pub(crate) async fn add_schema(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
-    let id = page_request.path_parameter("id");
-    let fields = page_request.form::<SettingsForm>(&admin.signed).await?;
-    let text = |name: &str| fields.get(name).cloned().unwrap_or_default();
-    let refused = |fields, sentence| {
-        settings_page(&admin, &page_request.state, &id, fields, vec![FormError { field: "document", sentence }])
-    };
-    let document: Value = match serde_json::from_str(&text("document")) {
-        Ok(document) => document,
-        Err(problem) => return refused(fields, format!("The schema is not valid JSON: {problem}.")),
-    };
-    let new = NewExtension { resource_type: text("resource_type"), required: text("required") == "on", document };
-    let (context, target_id) = (admin.context.clone(), id.clone());
-    match page_request.write(move |tx| schema_extensions::add_extension(tx, &context, &target_id, &new)).await {
-        Ok(_) => Ok(redirect_to(&format!("/connections/{id}/settings?done=schema-added")).finish()),
-        Err(error) if error.is_about_input() => refused(fields, format!("Not added: {}.", render_message(&error))),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// `POST /connections/{id}/schemas/remove`
-pub(crate) async fn remove_schema(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
-    let id = page_request.path_parameter("id");
-    let fields = page_request.form::<SettingsForm>(&admin.signed).await?;
-    let urn = fields.get("urn").cloned().unwrap_or_default();
-    let purge = fields.get("purge").is_some_and(|purge| purge == "on");
-    let (context, target_id) = (admin.context.clone(), id.clone());
-    match page_request.write(move |tx| schema_extensions::delete_extension(tx, &context, &target_id, &urn, purge)).await
-    {
-        Ok(()) => Ok(redirect_to(&format!("/connections/{id}/settings?done=schema-removed")).finish()),
-        Err(error) if error.kind() == ErrorKind::Conflict => {
-            let problems =
-                vec![FormError { field: "schemas", sentence: format!("Not removed: {}.", render_message(&error)) }];
-            settings_page(&admin, &page_request.state, &id, SettingsForm::new(), problems)
-        }
-        Err(error) => Err(error.into()),
-    }
 }

@@ -32,9 +32,22 @@ pub(crate) struct BarPart {
     pub(crate) height: i64,
 }
 
+/// An hour of the chart.
+pub(crate) struct HourBar {
+    /// Left edge.
+    pub(crate) x: i64,
+    /// From bottom to top.
+    pub(crate) parts: Vec<BarPart>,
+    pub(crate) label: String,
+    /// Query of the request log for this hour.
+    pub(crate) query: String,
+}
+
 /// A row of the table.
 pub(crate) struct HourRow {
     pub(crate) begin: PageTime,
+    /// Query of the request log for this hour.
+    pub(crate) query: String,
     pub(crate) hour: HourlyCalls,
 }
 
@@ -74,21 +87,27 @@ impl TrafficChart {
         self.sum(|hour| hour.missed)
     }
 
-    /// Summary of the chart in a sentence.
-    pub(crate) fn sentence(&self) -> String {
-        let calls = |count: i64| if count == 1 { "1 call was".to_owned() } else { format!("{count} calls were") };
-        let (accepted, refused, missed) = (self.accepted(), self.refused(), self.missed());
-        let more =
-            if missed > 0 { format!("; {missed} more came too fast for the request log") } else { String::new() };
-        format!("{} accepted and {refused} refused{more}.", calls(accepted))
+    /// The totals, such as `2204 accepted · 40 rejected`.
+    pub(crate) fn totals(&self) -> String {
+        let missed = self.missed();
+        let more = if missed > 0 { format!(" · {missed} not recorded (log was full)") } else { String::new() };
+        format!("{} accepted · {} rejected{more}", self.accepted(), self.refused())
     }
 
-    /// The segments of the bars, from left to right and from bottom to top. A segment with calls is at least 2 units
-    /// high.
-    pub(crate) fn parts(&self) -> Vec<BarPart> {
-        let mut parts = Vec::new();
-        for (index, hour) in (0_i64..).zip(&self.hours) {
-            let mut y = HEIGHT;
+    /// The busiest hour, as a sentence.
+    pub(crate) fn peak(&self) -> String {
+        format!("Peak hour: {}.", self.most)
+    }
+
+    /// Summary of the chart in sentences.
+    pub(crate) fn sentence(&self) -> String {
+        format!("{}. {}", self.totals().replace(" · ", ", "), self.peak())
+    }
+
+    /// The bars, from left to right. A segment with calls is at least 2 units high.
+    pub(crate) fn bars(&self) -> Vec<HourBar> {
+        let build = |(index, hour): (i64, &HourlyCalls)| {
+            let (mut y, mut parts) = (HEIGHT, Vec::new());
             for (class, calls) in [("accepted", hour.accepted), ("refused", hour.refused), ("missed", hour.missed)] {
                 if calls > 0 {
                     let height = (calls.saturating_mul(HEIGHT) / self.most).max(2);
@@ -96,15 +115,43 @@ impl TrafficChart {
                     parts.push(BarPart { class, x: index * STEP + (STEP - BAR) / 2, y, height });
                 }
             }
-        }
-        parts
+            let (accepted, rejected) = (hour.accepted, hour.refused);
+            let label = format!("{}: {accepted} accepted, {rejected} rejected", clock_of(hour.hour));
+            HourBar { x: index * STEP, parts, label, query: hour_query(hour.hour) }
+        };
+        (0_i64..).zip(&self.hours).filter(|(_, hour)| hour.total() > 0).map(build).collect()
+    }
+
+    /// Times below the chart, evenly distributed.
+    pub(crate) fn ticks(&self) -> Vec<PageTime> {
+        self.hours.iter().step_by(6).map(|hour| PageTime::from_millis(hour.hour * HOUR_MS)).collect()
     }
 
     /// The hours with calls, the latest first.
     pub(crate) fn lines(&self) -> Vec<HourRow> {
         let busy = self.hours.iter().rev().filter(|hour| hour.total() > 0);
-        busy.map(|hour| HourRow { begin: PageTime::from_millis(hour.hour * HOUR_MS), hour: *hour }).collect()
+        let row = |hour: &HourlyCalls| HourRow {
+            begin: PageTime::from_millis(hour.hour * HOUR_MS),
+            query: hour_query(hour.hour),
+            hour: *hour,
+        };
+        busy.map(row).collect()
     }
+}
+
+/// Begin of an hour, to the minute, in UTC.
+fn minute_of(at: Millis) -> String {
+    PageTime::from_millis(at).exact.get(..16).unwrap_or_default().to_owned()
+}
+
+fn clock_of(hour: i64) -> String {
+    format!("{} UTC", minute_of(hour * HOUR_MS).get(11..).unwrap_or_default())
+}
+
+/// Query of the request log for the calls of an hour. The end is its last minute, which the log includes.
+fn hour_query(hour: i64) -> String {
+    let begin = hour * HOUR_MS;
+    format!("from={}&to={}&zone=UTC", minute_of(begin), minute_of(begin + HOUR_MS - 60_000))
 }
 
 #[cfg(test)]
@@ -118,20 +165,22 @@ mod tests {
     #[test]
     fn segments_are_stacked_and_have_a_minimum_height() {
         let traffic = TrafficChart::from_hours(vec![hour(0, 0), hour(300, 100), hour(0, 1)]);
+        let parts: Vec<BarPart> = traffic.bars().into_iter().flat_map(|bar| bar.parts).collect();
         assert_eq!(
-            traffic.parts(),
+            parts,
             [
                 BarPart { class: "accepted", x: 23, y: 25, height: 75 },
                 BarPart { class: "refused", x: 23, y: 0, height: 25 },
                 BarPart { class: "refused", x: 43, y: 98, height: 2 },
             ]
         );
-        assert_eq!(traffic.sentence(), "300 calls were accepted and 101 refused.");
+        assert_eq!(traffic.sentence(), "300 accepted, 101 rejected. Peak hour: 400.");
+        assert_eq!(traffic.bars()[0].query, "from=1970-01-01T09:00&to=1970-01-01T09:59&zone=UTC");
     }
 
     #[test]
     fn a_day_without_calls_has_no_chart() {
         let traffic = TrafficChart::from_hours(vec![hour(0, 0); 24]);
-        assert!(traffic.is_empty() && traffic.parts().is_empty() && traffic.lines().is_empty());
+        assert!(traffic.is_empty() && traffic.bars().is_empty() && traffic.lines().is_empty());
     }
 }

@@ -67,6 +67,13 @@ pub(super) struct AttentionItem {
     pub(super) action: Option<(&'static str, String)>,
 }
 
+impl AttentionItem {
+    /// Whether it is a finding about the server.
+    pub(super) fn is_about_server(&self) -> bool {
+        matches!(self.urgency, Urgency::ServerProblem | Urgency::ServerWarning)
+    }
+}
+
 /// Lists all items, worst first.
 pub(super) fn list_attention_items(sources: &AttentionSources<'_>) -> Result<Vec<AttentionItem>> {
     let mut items = list_server_items(sources);

@@ -16,6 +16,7 @@ use crate::model::permission::Permission;
 use crate::model::request::LoggedCall;
 use crate::provisioning::delivery;
 use crate::store::Snapshot;
+use crate::web::navigation_badges::NavigationBadges;
 use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
 use crate::web::portal::connections::traffic_chart::TrafficChart;
 use crate::web::portal::forms::PageRequest;
@@ -66,16 +67,6 @@ struct LatestChange {
     line: CallLine,
     connection: String,
     account: String,
-    /// How often it was sent, one directly after the other.
-    times: usize,
-}
-
-impl LatestChange {
-    /// Whether an earlier request had the same effect, such as the same rejection.
-    fn is_repeated_by(&self, earlier: &Self) -> bool {
-        (&self.line.sentence, self.line.status, &self.line.configuration)
-            == (&earlier.line.sentence, earlier.line.status, &earlier.line.configuration)
-    }
 }
 
 /// `GET /`: the home page, or the first page that an admin without access to connections may open.
@@ -97,12 +88,19 @@ pub(super) async fn show_home(admin: AnyAdmin, page_request: PageRequest) -> Pag
         let all = overview::list_overviews(at, &scope, &OverviewQuery::default(), now)?;
         let sources = AttentionSources { at, scope: &scope, signed: &signed, state: &state, all: &all, now };
         let mut items = list_attention_items(&sources)?;
+        let states = overview::count_states(&all);
+        if signed.may_manage_server() {
+            let count = |of| states.iter().find(|(status, _)| *status == of).map_or(0, |(_, count)| *count);
+            let failing = count(ConnectionStatus::Failing) + count(ConnectionStatus::Held);
+            let findings = items.iter().filter(|item| item.is_about_server()).count();
+            state.badges.set(now, NavigationBadges { failing, findings });
+        }
         let more_items = items.len().saturating_sub(ITEMS_MAX);
         items.truncate(ITEMS_MAX);
         let sees_requests = signed.permissions.contains(Permission::RequestsRead);
         let reader = LogReader::new(&signed, &state.server.public_url());
         Ok(HomePage {
-            states: overview::count_states(&all),
+            states,
             items,
             more_items,
             changes: if sees_requests { list_latest_changes(at, &scope, reader, &all)? } else { Vec::new() },
@@ -147,14 +145,13 @@ fn list_latest_changes(
             line: CallView::read(at, reader, key, id, call)?.line(),
             connection: one.configuration.connection_name.clone(),
             account: one.configuration.account.id.clone(),
-            times: 1,
         })
     };
     let mut changes: Vec<LatestChange> = Vec::new();
     for change in found.into_iter().take(READ_MAX).map(read) {
         let change = change?;
-        if let Some(last) = changes.last_mut().filter(|last| last.is_repeated_by(&change)) {
-            last.times += 1;
+        if let Some(last) = changes.last_mut().filter(|last| last.line.is_repeated_by(&change.line)) {
+            last.line.times += 1;
             continue;
         }
         if changes.len() == CHANGES_MAX {

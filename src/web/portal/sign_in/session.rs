@@ -18,6 +18,7 @@ use crate::management::sso::SignInOrigin;
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::model::permission::Permission;
 use crate::store::{Snapshot, Store, WorkOwner};
+use crate::web::navigation_badges::NavigationBadges;
 use crate::web::network;
 use crate::web::portal::cookies;
 use crate::web::portal::forms;
@@ -139,6 +140,7 @@ fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<
         name: admin.name,
         email: admin.email,
         role: role.name,
+        badges: if admin.account.is_none() { state.badges.get(now) } else { NavigationBadges::default() },
         account: admin.account,
         permissions: role.permissions,
         form_token: form_token(&digest),

@@ -6,6 +6,7 @@ use crate::model::account::AccountRef;
 use crate::model::permission::{Permission, Permissions};
 use crate::model::service_state::ReadOnlyCause;
 use crate::store::WorkOwner;
+use crate::web::navigation_badges::NavigationBadges;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps;
 
@@ -75,6 +76,8 @@ pub(crate) struct SignedIn {
     pub(crate) read_only: Option<ReadOnlyCause>,
     /// Whether the admin may manage webhooks: the permission, and for an admin of an account the setting of the operator.
     pub(crate) sees_webhooks: bool,
+    /// Numbers in the navigation.
+    pub(crate) badges: NavigationBadges,
     /// Time of the last use.
     pub(super) last_seen: Millis,
     /// When the session expires if it is not used again.

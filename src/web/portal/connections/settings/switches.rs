@@ -7,6 +7,54 @@ use serde_json::{Map, Value};
 use crate::model::switches::{SWITCHES, SwitchChanges, SwitchInput, SwitchRow, Switches, SwitchesResponse};
 use crate::web::portal::forms::FormError;
 
+/// Groups of switches on the page: heading, and keys.
+pub(super) const SWITCH_GROUPS: [(&str, &[&str]); 5] = [
+    (
+        "Compatibility",
+        &["input", "createOnMissingTarget", "activeRemoval", "reactivateOnConflict", "newerDiscoveryMembers"],
+    ),
+    ("Groups", &["unknownMembers", "uniqueGroupNames"]),
+    ("Responses", &["patchResponse", "responseMediaType", "bulk", "discovery", "pageDefault", "pageMax"]),
+    ("Privacy", &["wantedAttributes", "tombstoneDays", "reviveDeleted"]),
+    ("Passwords", &["passwords"]),
+];
+
+/// The switches of a group, in the order of the page.
+pub(super) fn list_group_switches(keys: &[&str]) -> Vec<&'static SwitchRow> {
+    keys.iter().filter_map(|key| SWITCHES.iter().find(|row| row.key == *key)).collect()
+}
+
+/// A switch that a preset would change, with both values as the page shows them.
+pub(super) struct SwitchDifference {
+    pub(super) label: &'static str,
+    pub(super) before: String,
+    pub(super) after: String,
+}
+
+/// The switches that differ between two sets, in the order of the table.
+pub(super) fn list_differences(before: &Switches, after: &Switches) -> Vec<SwitchDifference> {
+    let (old, new) = (present_values(before), present_values(after));
+    let differs = |row: &&SwitchRow| old.get(row.key) != new.get(row.key);
+    let difference = |row: &SwitchRow| SwitchDifference {
+        label: row.label,
+        before: describe_value(row, old.get(row.key)),
+        after: describe_value(row, new.get(row.key)),
+    };
+    SWITCHES.iter().filter(differs).map(difference).collect()
+}
+
+fn describe_value(row: &SwitchRow, value: Option<&String>) -> String {
+    let value = value.map_or("", String::as_str);
+    match row.input {
+        SwitchInput::Flag => if value == "on" { "on" } else { "off" }.to_owned(),
+        SwitchInput::Choice(choices) => {
+            choices.iter().find(|(key, _)| *key == value).map_or(value, |(_, label)| label).to_owned()
+        }
+        _ if value.is_empty() => "all".to_owned(),
+        _ => value.to_owned(),
+    }
+}
+
 /// The current values by key, as a form sends them. A flag that is off is left out.
 pub(super) fn present_values(switches: &Switches) -> BTreeMap<String, String> {
     let Ok(Value::Object(members)) = serde_json::to_value(SwitchesResponse::from(switches)) else {
@@ -54,6 +102,31 @@ fn switch_error(of: &SwitchRow) -> FormError {
 mod tests {
     use super::*;
     use crate::model::switches::Preset;
+
+    #[test]
+    fn each_switch_is_in_one_group() {
+        let mut grouped: Vec<&str> = SWITCH_GROUPS.iter().flat_map(|(_, keys)| keys.iter().copied()).collect();
+        let mut all: Vec<&str> = SWITCHES.iter().map(|row| row.key).collect();
+        grouped.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(grouped, all);
+    }
+
+    #[test]
+    fn a_difference_has_both_values_in_the_text_of_the_page() {
+        let differences = list_differences(&Preset::Standard.switches(), &Preset::Entra.switches());
+        let texts: Vec<String> =
+            differences.iter().map(|one| format!("{}: {} > {}", one.label, one.before, one.after)).collect();
+        assert_eq!(
+            texts,
+            [
+                "Create missing values on PATCH replace: off > on",
+                "Unknown group members: Reject the request > Skip and log",
+                "When a provider removes the attribute active: Remove the value > Keep the value and log",
+            ]
+        );
+        assert!(list_differences(&Preset::Okta.switches(), &Preset::Okta.switches()).is_empty());
+    }
 
     #[test]
     fn an_unchanged_form_changes_nothing() {

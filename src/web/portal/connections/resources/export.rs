@@ -1,4 +1,5 @@
-//! The users or groups that a deleted connection has left, as a file: CSV for a spreadsheet, JSON for a program.
+//! The users or groups of a connection, or those that a deleted connection has left, as a file: CSV for a spreadsheet, JSON
+//! for a program.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_DISPOSITION;
@@ -6,14 +7,15 @@ use actix_web::web::Bytes;
 use futures_util::stream;
 use serde_json::{Map, Value};
 
-use super::find_deleted;
+use super::{read_deleted_view, render_resource};
 use crate::error::{Reason, Result};
 use crate::management::configuration_lifecycle;
 use crate::provisioning::directory::{
     self, DirectoryCursor, DirectoryFilter, DirectoryQuery, DirectoryResource, DirectoryScope,
 };
 use crate::store::{Snapshot, Tx};
-use crate::web::portal::connections::resources::{read_deleted_view, render_resource};
+use crate::web::portal::connections::deleted::find_deleted;
+use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageResult};
@@ -75,39 +77,61 @@ impl ExportFile {
 
 /// `GET /connections/deleted/{id}/export/{file}`
 pub(crate) async fn export_remaining(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    let connection = read_deleted_view(&page_request, &admin.context, "users").await?;
+    export_file(admin, page_request, connection).await
+}
+
+/// `GET /connections/{id}/export/{file}`
+pub(crate) async fn export_current(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, "users")?;
+    export_file(admin, page_request, connection).await
+}
+
+async fn export_file(
+    admin: PermittedAdmin<Directory>,
+    page_request: PageRequest,
+    connection: ConnectionView,
+) -> PageResult {
     let name = page_request.path_parameter("file");
     let file = *FILES.iter().find(|file| file.name == name).ok_or(PageError::NotFound)?;
-    let connection = read_deleted_view(&page_request, &admin.context, "users").await?;
     let (context, id) = (admin.context.clone(), connection.id().to_owned());
     let record = move |tx: &Tx<'_>| configuration_lifecycle::record_export(tx, &context, &id, file.name);
     page_request.write(record).await?;
     let scope =
         DirectoryScope { account: admin.context.scope.filter(None), configuration: Some(connection.id().to_owned()) };
-    let export = RemainingExport { page_request, file, scope, position: None, is_first: true, is_done: false };
-    let parts = stream::try_unfold(export, RemainingExport::next_part);
+    let source = ExportSource { scope, is_deleted: connection.is_deleted() };
+    let export = ResourceExport { page_request, file, source, position: None, is_first: true, is_done: false };
+    let parts = stream::try_unfold(export, ResourceExport::next_part);
     let kind = if file.is_json { "application/json" } else { "text/csv; charset=utf-8" };
     let disposition = format!("attachment; filename=\"{}\"", file.name);
     Ok(HttpResponse::Ok().content_type(kind).insert_header((CONTENT_DISPOSITION, disposition)).streaming(parts))
 }
 
+/// The connection whose resources are exported.
+#[derive(Clone)]
+struct ExportSource {
+    scope: DirectoryScope,
+    is_deleted: bool,
+}
+
 /// A file while it is sent.
-struct RemainingExport {
+struct ResourceExport {
     page_request: PageRequest,
     file: ExportFile,
-    scope: DirectoryScope,
+    source: ExportSource,
     position: Option<DirectoryCursor>,
     is_first: bool,
     is_done: bool,
 }
 
-impl RemainingExport {
-    /// The next part of the file. A purge that begins meanwhile ends the file early, as an error of the transfer.
+impl ResourceExport {
+    /// The next part of the file. A deletion or a purge that begins meanwhile ends the file early, as an error of the transfer.
     async fn next_part(mut self) -> Result<Option<(Bytes, Self)>> {
         if self.is_done {
             return Ok(None);
         }
-        let (file, scope, position) = (self.file, self.scope.clone(), self.position.clone());
-        let read = move |at: &Snapshot<'_>| read_part(at, file, &scope, position.as_ref());
+        let (file, source, position) = (self.file, self.source.clone(), self.position.clone());
+        let read = move |at: &Snapshot<'_>| read_part(at, file, &source, position.as_ref());
         let (lines, next) = self.page_request.read(read).await?;
         let mut text = if self.is_first { file.begin() } else { String::new() };
         for line in &lines {
@@ -130,11 +154,12 @@ impl RemainingExport {
 fn read_part(
     at: &Snapshot<'_>,
     file: ExportFile,
-    scope: &DirectoryScope,
+    source: &ExportSource,
     position: Option<&DirectoryCursor>,
 ) -> Result<(Vec<String>, Option<DirectoryCursor>)> {
+    let ExportSource { scope, is_deleted } = source;
     let id = scope.configuration.as_deref().unwrap_or_default();
-    if find_deleted(at, scope.account.as_ref(), id)?.is_none() {
+    if *is_deleted && find_deleted(at, scope.account.as_ref(), id)?.is_none() {
         return Err(Reason::ConfigurationNoLongerExists.into());
     }
     let filter = DirectoryFilter::default();
@@ -144,12 +169,13 @@ fn read_part(
         cursor: position,
         limit: file.part_size(),
     };
-    let page = directory::list_remaining(at, scope, &query)?;
-    let lines = page.items.iter().map(|one| render_line(at, file, scope, one)).collect::<Result<_>>()?;
+    let list = if *is_deleted { directory::list_remaining } else { directory::list_current };
+    let page = list(at, scope, &query)?;
+    let lines = page.items.iter().map(|one| render_line(at, file, source, one)).collect::<Result<_>>()?;
     Ok((lines, page.next))
 }
 
-fn render_line(at: &Snapshot<'_>, file: ExportFile, scope: &DirectoryScope, one: &DirectoryResource) -> Result<String> {
+fn render_line(at: &Snapshot<'_>, file: ExportFile, source: &ExportSource, one: &DirectoryResource) -> Result<String> {
     let mut rendered = render_resource(&one.stored, file.resource_type)?;
     if !file.is_json {
         let row = if file.resource_type == "User" {
@@ -160,15 +186,16 @@ fn render_line(at: &Snapshot<'_>, file: ExportFile, scope: &DirectoryScope, one:
         return Ok(csv::build_row(&row));
     }
     if file.resource_type == "Group" {
-        rendered.insert("members".to_owned(), Value::Array(read_members(at, scope, &one.stored.id)?));
+        rendered.insert("members".to_owned(), Value::Array(read_members(at, source, &one.stored.id)?));
     }
     Ok(Value::Object(rendered).to_string())
 }
 
-fn read_members(at: &Snapshot<'_>, scope: &DirectoryScope, group: &str) -> Result<Vec<Value>> {
+fn read_members(at: &Snapshot<'_>, source: &ExportSource, group: &str) -> Result<Vec<Value>> {
+    let list = if source.is_deleted { directory::list_remaining_members } else { directory::list_current_members };
     let (mut found, mut position) = (Vec::new(), None);
     loop {
-        let page = directory::list_remaining_members(at, scope, group, position.as_ref(), MEMBERS_PER_READ)?;
+        let page = list(at, &source.scope, group, position.as_ref(), MEMBERS_PER_READ)?;
         found.extend(page.items.into_iter().map(
             |member| serde_json::json!({"value": member.id, "type": member.resource_type, "display": member.label}),
         ));
@@ -190,7 +217,7 @@ fn text_at(resource: &Map<String, Value>, path: &[&str]) -> String {
 }
 
 /// The primary address, or the first one.
-fn email_of(resource: &Map<String, Value>) -> String {
+pub(super) fn email_of(resource: &Map<String, Value>) -> String {
     let all = resource.get("emails").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let is_primary = |one: &&Value| one.get("primary") == Some(&Value::Bool(true));
     let found = all.iter().find(is_primary).or(all.first());

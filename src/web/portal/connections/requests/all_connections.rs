@@ -1,0 +1,147 @@
+//! The request log of all connections together, and its export.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use askama::Template;
+use serde::Deserialize;
+
+use super::{CHIPS, PER_PAGE};
+use crate::error::Result;
+use crate::management::configurations;
+use crate::management::request_log::{self, AllCallsPage, AllCallsQuery};
+use crate::model::audit_context::AccountScope;
+use crate::model::configuration::Configuration;
+use crate::store::Snapshot;
+use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader, group_repeated};
+use crate::web::portal::csv;
+use crate::web::portal::forms::PageRequest;
+use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
+use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::required_permission::Requests;
+
+/// Requests in an export.
+const EXPORTED_MAX: u32 = 1_000;
+
+#[derive(Template)]
+#[template(path = "portal/all_requests.html")]
+struct AllRequestsPage {
+    layout: PageLayout,
+    query: AllRequestsQuery,
+    lines: Vec<AllRequestsLine>,
+    next: Option<i64>,
+}
+
+/// A request with its connection.
+struct AllRequestsLine {
+    line: CallLine,
+    connection: String,
+    account: String,
+}
+
+#[derive(Default, Clone, Deserialize)]
+#[serde(default)]
+struct AllRequestsQuery {
+    only: String,
+    before: Option<i64>,
+}
+
+impl AllRequestsQuery {
+    fn to_query(&self) -> AllCallsQuery {
+        let reads = match self.only.as_str() {
+            "changes" => Some(false),
+            "reads" => Some(true),
+            _ => None,
+        };
+        AllCallsQuery { before: self.before, failed: self.only == "failed", reads }
+    }
+}
+
+impl AllRequestsPage {
+    fn chips() -> [(&'static str, &'static str); 4] {
+        CHIPS
+    }
+
+    /// The customer and the connection of a line.
+    fn origin(one: &AllRequestsLine) -> String {
+        format!("{} · {}", one.account, one.connection)
+    }
+}
+
+fn read_lines(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    reader: LogReader,
+    query: &AllCallsQuery,
+    limit: u32,
+) -> Result<ReadLines> {
+    let AllCallsPage { calls, next } = request_log::list_all_calls(at, scope, query, limit)?;
+    let mut by_key: HashMap<i64, Configuration> = HashMap::new();
+    let mut lines = Vec::new();
+    for (key, call) in calls {
+        let found = match by_key.entry(key) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(vacant) => {
+                let Some(found) = configurations::find_configuration_by_key(at, key)? else { continue };
+                vacant.insert(found)
+            }
+        };
+        lines.push(CallView::read(at, reader, key, &found.id, call)?.line());
+    }
+    let found = by_key.into_values().map(|found| (found.id.clone(), found)).collect();
+    Ok(ReadLines { lines, found, next })
+}
+
+/// Requests with their connections by id, and where the next page starts.
+struct ReadLines {
+    lines: Vec<CallLine>,
+    found: HashMap<String, Configuration>,
+    next: Option<i64>,
+}
+
+/// `GET /requests`
+pub(crate) async fn list_all_requests(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
+    let query: AllRequestsQuery = page_request.query().unwrap_or_default();
+    let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
+    let (scope, filter) = (admin.context.scope, query.to_query());
+    let ReadLines { lines, found, next } =
+        page_request.read(move |at| read_lines(at, &scope, reader, &filter, PER_PAGE)).await?;
+    let with_connection = |line: CallLine| {
+        let of = found.get(&line.configuration);
+        AllRequestsLine {
+            connection: of.map(|of| of.connection_name.clone()).unwrap_or_default(),
+            account: of.map(|of| of.account.id.clone()).unwrap_or_default(),
+            line,
+        }
+    };
+    let lines = group_repeated(lines, &admin.signed.zone()).into_iter().map(with_connection).collect();
+    let mut layout = PageLayout::new("Requests", Some(&admin.signed), NavigationEntry::Requests);
+    layout.refresh = query.before.is_none().then_some(2);
+    Ok(render_page(200, &AllRequestsPage { layout, query, lines, next }))
+}
+
+const CSV_COLUMNS: [&str; 8] = ["time", "account", "connection", "summary", "method", "path", "status", "request_id"];
+
+/// `GET /requests/export.csv`: the newest requests that match the query.
+pub(crate) async fn export_all_requests(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
+    let query: AllRequestsQuery = page_request.query().unwrap_or_default();
+    let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
+    let (scope, filter) = (admin.context.scope, query.to_query());
+    let ReadLines { lines, found, .. } =
+        page_request.read(move |at| read_lines(at, &scope, reader, &filter, EXPORTED_MAX)).await?;
+    let mut text = csv::build_header(&CSV_COLUMNS);
+    for line in &lines {
+        let of = found.get(&line.configuration);
+        text.push_str(&csv::build_row(&[
+            line.at.exact.clone(),
+            of.map(|of| of.account.id.clone()).unwrap_or_default(),
+            of.map(|of| of.connection_name.clone()).unwrap_or_default(),
+            line.sentence.clone(),
+            line.method.clone(),
+            line.path.clone(),
+            line.status.to_string(),
+            line.id.clone(),
+        ]));
+    }
+    Ok(csv::attach("requests.csv", text))
+}
