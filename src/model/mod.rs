@@ -4,6 +4,7 @@
 pub mod account;
 pub mod admin;
 pub mod audit_context;
+pub mod branding;
 pub mod common_passwords;
 pub mod configuration;
 pub mod event;

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod admins;
 pub mod api_keys;
 pub mod audit;
+pub mod branding;
 pub mod configurations;
 pub mod counts;
 pub mod directory;

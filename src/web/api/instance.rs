@@ -7,7 +7,9 @@ use utoipa::ToSchema;
 
 use crate::clock;
 use crate::doctor;
-use crate::management::instance;
+use crate::management::{branding, instance};
+use crate::model::branding::Branding;
+use crate::model::field_change::FieldChange;
 use crate::model::service_state::{ReadOnlyCause, ServiceState};
 use crate::store::{Store, Tx};
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
@@ -26,10 +28,70 @@ pub(super) struct ServerSettingsResponse {
     account_webhooks: bool,
     /// URL at which identity providers reach the server; set with a flag of `rollcall serve`
     public_url: String,
+    branding: BrandingResponse,
     version: &'static str,
     user_tokens: UserTokensResponse,
     clock: ClockResponse,
     service: ServiceStatusResponse,
+}
+
+/// How the pages of set-up links are named and look
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Branding)]
+pub(super) struct BrandingResponse {
+    /// Name of the product; empty if none is set
+    product_name: String,
+    /// Accent color, such as `#0b7a75`
+    #[schema(required)]
+    accent: Option<String>,
+    /// E-mail address or https URL where the customer gets help
+    #[schema(required)]
+    support: Option<String>,
+    /// https URL to which the customer returns after the setup
+    #[schema(required)]
+    return_url: Option<String>,
+    /// Whether there is a logo; it is uploaded and removed in the portal
+    has_logo: bool,
+}
+
+/// Changes to the branding
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = BrandingUpdate)]
+pub(super) struct UpdateBrandingBody {
+    /// Absent: no change. Null: no name
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 60)]
+    product_name: FieldChange<String>,
+    /// Absent: no change. Null: the default. White text on it must have a contrast of at least 4.5 to 1
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^#[0-9a-fA-F]{6}$")]
+    accent: FieldChange<String>,
+    /// Absent: no change. Null: none
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 500)]
+    support: FieldChange<String>,
+    /// Absent: no change. Null: none
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 500)]
+    return_url: FieldChange<String>,
+}
+
+impl UpdateBrandingBody {
+    fn apply(&self, before: &Branding) -> Branding {
+        let choose = |change: &FieldChange<String>, before: &Option<String>| match change {
+            FieldChange::Keep => before.clone(),
+            FieldChange::Clear => None,
+            FieldChange::Set(value) => Some(value.clone()),
+        };
+        Branding {
+            product_name: choose(&self.product_name, &Some(before.product_name.clone())).unwrap_or_default(),
+            accent: choose(&self.accent, &before.accent),
+            support: choose(&self.support, &before.support),
+            return_url: choose(&self.return_url, &before.return_url),
+        }
+    }
 }
 
 /// Whether the server accepts writes
@@ -103,6 +165,8 @@ pub(super) struct UpdateServerSettingsBody {
     self_service: Option<bool>,
     /// Absent: no change
     account_webhooks: Option<bool>,
+    /// Absent: no change
+    branding: Option<UpdateBrandingBody>,
 }
 
 /// Get the settings of the server
@@ -137,7 +201,10 @@ pub(super) async fn update_server_settings(
     let body = call.body::<UpdateServerSettingsBody>().await?;
     let change = move |tx: &Tx<'_>| {
         body.self_service.map_or(Ok(()), |on| instance::set_self_service(tx, &context, on))?;
-        body.account_webhooks.map_or(Ok(()), |on| instance::set_account_webhooks(tx, &context, on))
+        body.account_webhooks.map_or(Ok(()), |on| instance::set_account_webhooks(tx, &context, on))?;
+        let Some(change) = &body.branding else { return Ok(()) };
+        let changed = change.apply(&branding::get_branding(tx)?.branding);
+        branding::update_branding(tx, &context, &changed, &FieldChange::Keep)
     };
     call.write(change).await?;
     Ok(json_response(&read_settings(&call.state)?))
@@ -162,11 +229,19 @@ pub(super) async fn accept_clock(allowed: AllowedCaller<OperatorOnly<System>>, c
 
 fn read_settings(state: &Data<AppState>) -> Result<ServerSettingsResponse, ApiError> {
     let leap = clock::find_held_leap();
+    let stored = state.store.read_inline(branding::get_branding)?;
     let user_tokens = state.signing.user_tokens.as_ref().map(crate::auth::jwt::UserTokens::settings);
     Ok(ServerSettingsResponse {
         self_service: state.store.read_inline(instance::is_self_service_enabled)?,
         account_webhooks: state.store.read_inline(instance::are_account_webhooks_enabled)?,
         public_url: state.server.public_url().to_string(),
+        branding: BrandingResponse {
+            product_name: stored.branding.product_name,
+            accent: stored.branding.accent,
+            support: stored.branding.support,
+            return_url: stored.branding.return_url,
+            has_logo: stored.has_logo,
+        },
         version: env!("CARGO_PKG_VERSION"),
         user_tokens: UserTokensResponse {
             configured: user_tokens.is_some(),

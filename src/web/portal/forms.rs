@@ -1,13 +1,20 @@
 //! Requests to pages, form bodies and the errors of their fields. A form is read only after its origin and its CSRF token are checked.
 
+use std::collections::HashMap;
+
+use actix_multipart::Multipart;
 use actix_web::http::header::{self, HeaderName};
+use futures_util::StreamExt;
+use futures_util::stream;
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use crate::auth::secret;
+use crate::error::Error;
 use crate::messages::render_sentence;
 use crate::scim::percent;
 use crate::settings::Transport;
+use crate::web::body::read_content_type;
 use crate::web::context::{RequestContext, deserialize_pairs};
 use crate::web::limits::FORM_MAX_BYTES;
 use crate::web::portal::layout::PageError;
@@ -43,6 +50,13 @@ fn is_origin_of_host(origin: &str, host: &str, needs_tls: bool) -> bool {
 #[serde(default)]
 struct FormToken {
     form_token: String,
+}
+
+/// The fields of a form that uploads files, and the content of its files that are not empty.
+#[derive(Default)]
+pub(super) struct UploadForm {
+    pub(super) fields: HashMap<String, String>,
+    pub(super) files: HashMap<String, Vec<u8>>,
 }
 
 /// A request to a page.
@@ -99,11 +113,57 @@ impl PageRequest {
         deserialize_form(&self.form_text().await?)
     }
 
+    /// Reads a form with files (RFC 7578) of a signed-in admin, after checking its origin and CSRF token. A form without
+    /// files may be URL-encoded.
+    ///
+    /// # Errors
+    /// [`PageError::ForeignForm`] for another origin or token, 400 if the form cannot be parsed.
+    pub(super) async fn upload_form(&self, signed: &SignedIn) -> Result<UploadForm, PageError> {
+        self.check_origin()?;
+        let form = if read_content_type(&self.request).eq_ignore_ascii_case("multipart/form-data") {
+            self.read_parts().await?
+        } else {
+            UploadForm { fields: deserialize_form(&self.form_text().await?)?, ..UploadForm::default() }
+        };
+        let carried = form.fields.get("form_token").map(String::as_str).unwrap_or_default();
+        let is_own = secret::digests_match(&secret::digest_text(carried), &secret::digest_text(&signed.form_token));
+        if is_own { Ok(form) } else { Err(PageError::ForeignForm) }
+    }
+
+    async fn read_parts(&self) -> Result<UploadForm, PageError> {
+        let failed = |_| PageError::Failed {
+            status: 400,
+            detail: "The form cannot be used: a part is not complete.".to_owned(),
+        };
+        let body = self.form_bytes().await?;
+        let mut parts = Multipart::new(self.request.headers(), stream::iter([Ok(body.into())]));
+        let mut form = UploadForm::default();
+        while let Some(part) = parts.next().await {
+            let mut part = part.map_err(failed)?;
+            let name = part.name().unwrap_or_default().to_owned();
+            let is_file = part.content_disposition().is_some_and(|head| head.get_filename().is_some());
+            let mut content = Vec::new();
+            while let Some(chunk) = part.next().await {
+                content.extend_from_slice(&chunk.map_err(failed)?);
+            }
+            if !is_file {
+                form.fields.insert(name, String::from_utf8_lossy(&content).into_owned());
+            } else if !content.is_empty() {
+                form.files.insert(name, content);
+            }
+        }
+        Ok(form)
+    }
+
     async fn form_text(&self) -> Result<String, PageError> {
-        let because = |status, detail: String| PageError::Failed { status, detail };
+        let detail = || "The form is not in UTF-8.".to_owned();
+        String::from_utf8(self.form_bytes().await?).map_err(|_| PageError::Failed { status: 400, detail: detail() })
+    }
+
+    async fn form_bytes(&self) -> Result<Vec<u8>, PageError> {
         let bytes = self.body_bytes(FORM_MAX_BYTES).await;
-        let bytes = bytes.map_err(|error| because(error.status(), render_sentence(&error)))?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| because(400, "The form is not in UTF-8.".to_owned()))
+        let failed = |error: Error| PageError::Failed { status: error.status(), detail: render_sentence(&error) };
+        Ok(bytes.map_err(failed)?.to_vec())
     }
 }
 

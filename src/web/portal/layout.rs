@@ -329,7 +329,7 @@ const LINK_REASONS: [Reason; 5] = [
 ];
 
 /// Title and sentences of the page for one of [`LINK_REASONS`].
-fn describe_refused_link(reason: Reason) -> (&'static str, Vec<String>) {
+pub(super) fn describe_refused_link(reason: Reason) -> (&'static str, Vec<String>) {
     let ask = "Ask the person who sent it for a new one.".to_owned();
     match reason {
         Reason::LinkEnded => {

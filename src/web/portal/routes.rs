@@ -6,13 +6,16 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::guard::GuardContext;
 use actix_web::http::header::ACCEPT;
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, web};
 
 use crate::web::metrics::Surface;
 use crate::web::portal::layout::{self, PageError, PageResult};
+use crate::web::portal::setup::brand;
 use crate::web::portal::sign_in::session;
 use crate::web::portal::time_zone::{self, TimeZoneChoice};
 use crate::web::request_middleware;
+use crate::web::state::AppState;
 
 /// A path of the portal with its handlers.
 pub(super) struct PortalRoute {
@@ -71,13 +74,21 @@ pub(super) async fn wrap_page<B: MessageBody + 'static>(
     })
 }
 
-/// Adds the navigation to an error page. An error holds no session, so the page is rendered again if an admin is signed
-/// in.
+/// Adds the navigation to an error page, or the branding to that of a set-up link. An error holds neither, so the page is
+/// rendered again.
 fn add_navigation(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let refusal = response.response().error().and_then(|error| error.as_error::<PageError>());
     let Some(refusal) = refusal.filter(|refusal| !matches!(refusal, PageError::SignIn { .. })) else { return response };
-    let Ok(signed) = session::find_signed_in(response.request()) else { return response };
-    let page = refusal.page(Some(&signed)).into_body();
+    // The holder of a link sees the branding, also if an admin is signed in.
+    let page = if let PageError::RefusedLink(reason) = refusal {
+        let Some(state) = response.request().app_data::<Data<AppState>>() else { return response };
+        let page = brand::render_refused_link(state, response.status().as_u16(), *reason);
+        let Ok(page) = page else { return response };
+        page.into_body()
+    } else {
+        let Ok(signed) = session::find_signed_in(response.request()) else { return response };
+        refusal.page(Some(&signed)).into_body()
+    };
     response.map_body(|_, _| page)
 }
 

@@ -59,7 +59,7 @@ impl Page {
 /// A browser with its session.
 #[derive(Debug, Clone)]
 pub(crate) struct Browser {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// E-mail address of the admin who signs in.
     pub(crate) email: String,
     pub(crate) cookies: BTreeMap<String, String>,

@@ -113,6 +113,7 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/settings/sso/test", [404, 403, 403, 403]),
     ("/settings/server", [200, 403, 403, 403]),
     ("/settings/backup", [200, 403, 403, 403]),
+    ("/settings/branding", [200, 403, 403, 403]),
     ("/settings/doctor", [200, 403, 403, 403]),
     ("/settings/about", [200, 403, 403, 403]),
     ("/settings/about/licences", [200, 403, 403, 403]),
@@ -193,6 +194,7 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/settings/server/url", [403, 403, 403]),
     ("/settings/server/self-service", [403, 403, 403]),
     ("/settings/backup", [403, 403, 403]),
+    ("/settings/branding", [403, 403, 403]),
     ("/settings/doctor/clock", [403, 403, 403]),
 ];
 
@@ -208,6 +210,8 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("POST", "/login/link", 403),
     ("GET", "/login/sso", 404),
     ("GET", "/login/sso/callback", 403),
+    ("GET", "/brand/unknown/style.css", 404),
+    ("GET", "/brand/unknown/logo", 404),
     ("GET", "/s/{secret}", 200),
     ("GET", "/s/unknown", 404),
     ("POST", "/s/{secret}/token", 403),

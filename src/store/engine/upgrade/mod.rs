@@ -27,6 +27,7 @@ const STEPS: &[&str] = &[
     include_str!("13.sql"),
     include_str!("14.sql"),
     include_str!("15.sql"),
+    include_str!("16.sql"),
 ];
 
 /// Key in `instance` of the program version that last upgraded the schema.

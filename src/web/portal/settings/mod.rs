@@ -4,6 +4,7 @@ pub(crate) mod about;
 pub(crate) mod admins;
 pub(crate) mod api_keys;
 pub(crate) mod backups;
+pub(crate) mod branding;
 pub(crate) mod doctor;
 pub(crate) mod profile;
 pub(crate) mod roles;

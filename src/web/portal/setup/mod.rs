@@ -1,4 +1,5 @@
 //! The page of a set-up link, for an IT admin of a customer without a portal login.
 
+pub(crate) mod brand;
 mod link_credentials;
 pub(crate) mod setup_page;
