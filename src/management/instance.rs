@@ -1,5 +1,7 @@
 //! Settings of the whole server.
 
+pub mod branding;
+
 use serde_json::json;
 
 use crate::clock::Millis;

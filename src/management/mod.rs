@@ -7,7 +7,6 @@ pub mod admins;
 pub mod api_keys;
 pub mod audit;
 pub mod backups;
-pub mod branding;
 pub mod configuration_lifecycle;
 pub mod configuration_settings;
 pub mod configurations;

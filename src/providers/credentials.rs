@@ -42,7 +42,7 @@ impl CredentialMethod {
     /// Text of the button that leads to its form.
     pub fn action(self) -> &'static str {
         match self {
-            Self::Token => "Make a token",
+            Self::Token => "Create a token",
             Self::Client(ClientAuthentication::Secret) => "Add an OAuth client with a secret",
             Self::Client(ClientAuthentication::PrivateKeyJwt) => "Add an OAuth client with a signed assertion",
             Self::Client(ClientAuthentication::Federated) => "Set up workload identity federation",

@@ -1,6 +1,7 @@
 //! Microsoft Entra ID.
 
 use super::credentials::{ConsoleFields, CredentialAdvice, CredentialMethod};
+use super::steps::{ConsoleField, SetupEffect, SetupStep, StepMethod};
 use super::{ConsoleLocations, IdentityProvider, MINUTE};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::oauth::ClientAuthentication;
@@ -17,8 +18,8 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
     // The button "Test Connection" searches for a user whose name is a random UUID.
     is_connection_test: Some(|search| search.filter_value.is_some_and(is_uuid)),
     locations: ConsoleLocations {
-        token: "Entra ID: Provisioning › Admin Credentials, field Secret Token, without “Bearer”.",
-        url: "Entra ID: Provisioning › Admin Credentials, field Tenant URL.",
+        token: "Entra ID: Provisioning › Connectivity, field Secret Token, without “Bearer”.",
+        url: "Entra ID: Provisioning › Connectivity, field Tenant URL.",
         mapping: "Entra ID: Provisioning › Attribute mapping.",
         assignments: "Entra ID: Users and groups.",
     },
@@ -42,8 +43,77 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         },
     ],
     after_first_user: "set the notification e-mail under Properties, then start provisioning.",
-    steps: include_str!("../../templates/portal/steps/entra.html"),
-    steps_checked_on: "2026-11-22",
+    effort: "About 15 minutes. You need the role Application Administrator.",
+    before: &[
+        "Assigning groups needs Entra ID P1 or P2.",
+        "Only security groups are synced. Members of nested groups are not read: assign the inner groups too.",
+    ],
+    steps: &[
+        SetupStep::new(
+            "create-app",
+            "Create the application in Entra",
+            "Open <strong>entra.microsoft.com › Enterprise apps › New application › Create your own application</strong>, enter a name, and choose <strong>Integrate any other application you don’t find in the gallery (Non-gallery)</strong>.",
+            SetupEffect::Reached,
+        ),
+        SetupStep::credentials(
+            "Connect it",
+            "In the application, open <strong>Provisioning › New configuration</strong> (later: <strong>Provisioning › Connectivity</strong>; older screens: <strong>Admin Credentials</strong> with the mode Automatic) and fill in:",
+            &[
+                ConsoleField::scim_url("Tenant URL"),
+                ConsoleField::token("Secret Token"),
+                ConsoleField::text_for(StepMethod::Token, "Authentication method", "Bearer authentication"),
+                ConsoleField::text_for(StepMethod::Client, "Authentication method", "Workload identity federation, or OAuth2 Client Credentials Grant"),
+            ],
+            "Select <strong>Test Connection</strong>, then <strong>Create</strong>. Enter the token without the word “Bearer”, and never leave the field empty.",
+        ),
+        SetupStep::new(
+            "mapping",
+            "Check the attribute mapping",
+            "Open <strong>Attribute mapping › Provision Microsoft Entra ID Users</strong> (older screens: <strong>Mappings</strong>), edit the row <code>externalId</code>, and select <strong>Save</strong>.",
+            SetupEffect::UserArrived,
+        )
+        .with_fields(
+            &[
+                ConsoleField::text("Matching attribute", "userName"),
+                ConsoleField::text("externalId, Source attribute", "objectId"),
+            ],
+            "",
+        ),
+        SetupStep::new(
+            "on-demand",
+            "Assign and test one user",
+            "Open <strong>Users and groups › Add user/group</strong> and assign one user. Then open <strong>Provision on demand</strong>, choose the user, and select <strong>Provision</strong>.",
+            SetupEffect::UserArrived,
+        ),
+        SetupStep::new(
+            "properties",
+            "Set the safety properties",
+            "Open <strong>Overview › Properties</strong> (the pencil), fill in, and select <strong>Apply</strong>.",
+            SetupEffect::NotVisible,
+        )
+        .with_fields(
+            &[
+                ConsoleField::text("Notification Email", "the address of your team"),
+                ConsoleField::text("Prevent accidental deletion", "On, with a threshold that fits"),
+            ],
+            "",
+        ),
+        SetupStep::new(
+            "start",
+            "Start provisioning",
+            "Assign the other users and the groups, then select <strong>Overview › Start provisioning</strong>. The first cycle takes longer; later ones run about every 40 minutes.",
+            SetupEffect::NotVisible,
+        ),
+    ],
+    good_to_know: &[
+        "The test looks for a user with a random id and expects no match.",
+        "A user who is unassigned is deactivated. A user who is deleted in Entra is deleted here after 30 days, or at once if it is deleted permanently.",
+        "Do not let the token or the client secret expire: Entra then puts the job into quarantine.",
+        "What was sent is in <strong>Provisioning logs</strong>.",
+        "If an article says to add <code>aadOptscim062020</code> to the Tenant URL: both forms work.",
+    ],
+    help_url: Some("https://learn.microsoft.com/en-us/entra/identity/app-provisioning/use-scim-to-provision-users-and-groups"),
+    steps_checked_on: "2026-11-30",
     notes: &[
         "Replaces values such as `emails[type eq \"work\"].value` before they exist; they are created.",
         "Sends booleans as text in PATCH.",

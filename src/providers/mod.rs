@@ -13,8 +13,10 @@ mod onelogin;
 mod ping;
 mod rippling;
 mod sailpoint;
+pub mod steps;
 
 use self::credentials::CredentialAdvice;
+use self::steps::SetupStep;
 use crate::clock::Millis;
 use crate::model::configuration::{Configuration, ConfigurationSource};
 use crate::model::switches::Preset;
@@ -48,8 +50,16 @@ pub struct IdentityProvider {
     pub credentials: &'static [CredentialAdvice],
     /// What to do at the provider after the first user has arrived.
     pub after_first_user: &'static str,
-    /// The set-up steps: HTML in which `{{url}}` stands for the provisioning URL.
-    pub steps: &'static str,
+    /// The time that the set-up needs, and the role at the provider, as sentences.
+    pub effort: &'static str,
+    /// What to know before the set-up: sentences in HTML.
+    pub before: &'static [&'static str],
+    /// The set-up steps.
+    pub steps: &'static [SetupStep],
+    /// What to know after the set-up: sentences in HTML.
+    pub good_to_know: &'static [&'static str],
+    /// The provider's own help.
+    pub help_url: Option<&'static str>,
     /// The date on which the steps were compared with the product.
     pub steps_checked_on: &'static str,
     /// Deviations and limits, one sentence each.
@@ -221,15 +231,6 @@ mod tests {
             ("/Users", None),
         ] {
             assert_eq!(recognize_connection_test(path).map(|provider| provider.key), key, "{path}");
-        }
-    }
-
-    #[test]
-    fn the_provisioning_url_is_the_only_placeholder_of_steps() {
-        for provider in PROVIDERS {
-            let rest = provider.steps.replace("{{url}}", "");
-            assert!(!rest.contains("{{") && !rest.contains("{%"), "{}", provider.key);
-            assert!(rest.contains("<li>") || rest.contains("<pre"), "{} has steps", provider.key);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `SailPoint`.
 
 use super::credentials::{ConsoleFields, CredentialAdvice, CredentialMethod};
+use super::steps::{ConsoleField, SetupEffect, SetupStep, StepMethod};
 use super::{ConsoleLocations, DAY, IdentityProvider};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::oauth::ClientAuthentication;
@@ -33,8 +34,61 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         },
     }],
     after_first_user: "aggregate the accounts, then provision the other users.",
-    steps: include_str!("../../templates/portal/steps/sailpoint.html"),
-    steps_checked_on: "2026-11-28",
+    effort: "About 20 minutes. You need a source administrator of Identity Security Cloud.",
+    before: &[
+        "SailPoint activates provisioning for a site on request. Without it, the source only reads.",
+    ],
+    steps: &[
+        SetupStep::new(
+            "create-source",
+            "Create the source in SailPoint",
+            "Open <strong>Admin › Connections › Sources › Create New</strong>, search for <strong>SCIM 2.0</strong>, and select <strong>Configure</strong>. Enter a name and an owner, choose <strong>Direct Connection</strong>, then <strong>Continue</strong>.",
+            SetupEffect::Reached,
+        ),
+        SetupStep::credentials(
+            "Connect it",
+            "Open <strong>Connection Settings</strong> and fill in:",
+            &[
+                ConsoleField::scim_url("Host URL"),
+                ConsoleField::text_for(StepMethod::Token, "Authentication Type", "API Token"),
+                ConsoleField::token("API Token"),
+                ConsoleField::text_for(StepMethod::Client, "Authentication Type", "OAuth 2.0"),
+                ConsoleField::text_for(StepMethod::Client, "Grant Type", "Client Credentials"),
+            ],
+            "Select <strong>Save</strong>, then <strong>Test Connection</strong>.",
+        ),
+        SetupStep::new(
+            "schema",
+            "Discover the schema",
+            "Open <strong>Import Data › Account Schema › Discover</strong>, set the two attributes, then start the first aggregation.",
+            SetupEffect::Tested,
+        )
+        .with_fields(
+            &[
+                ConsoleField::text("Account ID", "id"),
+                ConsoleField::text("Account Name", "userName"),
+            ],
+            "",
+        ),
+        SetupStep::new(
+            "profile",
+            "Provision one user",
+            "Map <code>userName</code>, <code>name</code> and <code>emails</code> in the create profile. Then grant one identity an access profile or a role with an entitlement of the source.",
+            SetupEffect::UserArrived,
+        )
+        .with_fields(
+            &[
+                ConsoleField::text("Create profile", "userName, name, emails"),
+            ],
+            "",
+        ),
+    ],
+    good_to_know: &[
+        "The test reads the discovery documents; it looks for no user.",
+        "A token must not expire: SailPoint does not renew it. With an OAuth client, it gets new ones by itself.",
+    ],
+    help_url: Some("https://documentation.sailpoint.com/connectors/scim_2_0/help/integrating_scim2/supported_features.html"),
+    steps_checked_on: "2026-11-30",
     notes: &[
         "Replaces a complex attribute such as `name` without a path; the sub-attributes are merged.",
         "Can use PUT instead of PATCH.",

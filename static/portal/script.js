@@ -54,22 +54,27 @@ for (const field of document.querySelectorAll("input[name=zone][type=hidden]")) 
 
 document.getElementById("problems")?.focus();
 
-const seconds = Number(document.body.dataset.refresh);
-if (seconds > 0) {
-  setInterval(async () => {
-    if (document.hidden) { return; }
-    const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Refresh": "1" } });
-    if (!answer.ok) { return; }
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    localise(fresh);
-    for (const part of document.querySelectorAll("[data-live]")) {
-      const next = fresh.getElementById(part.id);
-      for (const [at, open] of part.querySelectorAll("details").entries()) {
-        next?.querySelectorAll("details")[at]?.toggleAttribute("open", open.open);
-      }
-      // A part with the focus stays: a new link in its place would not have the focus.
-      const isUsed = part.contains(document.activeElement);
-      if (next && !isUsed && next.innerHTML !== part.innerHTML) { part.replaceChildren(...next.childNodes); }
+// The page says how often it is updated while something is expected. A hidden page waits.
+const update = async () => {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Refresh": "1" } });
+  if (!answer.ok) { return true; }
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  localise(fresh);
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const next = fresh.getElementById(part.id);
+    for (const [at, open] of part.querySelectorAll("details").entries()) {
+      next?.querySelectorAll("details")[at]?.toggleAttribute("open", open.open);
     }
-  }, seconds * 1000);
-}
+    // A part with the focus stays: a new link in its place would not have the focus.
+    const isUsed = part.contains(document.activeElement);
+    if (next && !isUsed && next.innerHTML !== part.innerHTML) { part.replaceChildren(...next.childNodes); }
+  }
+  return Number(fresh.body.dataset.refresh) > 0;
+};
+
+const seconds = Number(document.body.dataset.refresh);
+const schedule = () => setTimeout(async () => {
+  const goesOn = document.hidden || await update().catch(() => true);
+  if (goesOn) { schedule(); }
+}, seconds * 1000);
+if (seconds > 0) { schedule(); }

@@ -65,7 +65,7 @@ export async function connect(page, hand, { provider, account, name }) {
   await page.goto(new URL("/connections", page.url()).href);
   await hand.follow("Add connection");
   await hand.choose(provider);
-  await hand.fill("Account", account);
+  await hand.fill("Customer ID", account);
   await hand.fill("Name", name);
   await hand.press("Add the connection");
   const url = await page.getByLabel("Provisioning URL").inputValue();
@@ -139,14 +139,14 @@ export async function setUpLink(page, hand, guest, connection) {
   const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
   await guest.page.goto(`${link}?method=token`);
   await guest.hand.press("Create the token");
-  const url = await guest.page.getByLabel("Provisioning URL").inputValue();
-  const token = await guest.page.getByLabel("Token", { exact: true }).inputValue();
+  const url = await guest.page.locator("#url").inputValue();
+  const token = await guest.page.locator("#token").inputValue();
   expect(url === connection.idp.url && token !== connection.token, "the link returns other values");
   connection.idp = new Provider(url, token);
   connection.token = token;
   const done = async () => {
     await guest.page.goto(link);
-    return guest.page.locator(".checklist li.done").count();
+    return guest.page.locator(".checks li.done").count();
   };
   expect(await done() === 0, "steps are ticked before anything has arrived");
   await connection.idp.test();
@@ -159,7 +159,7 @@ export async function setUpLink(page, hand, guest, connection) {
 /** The holder of a link sees the first user, finishes the setup and confirms it. The link then no longer works. */
 export async function finishSetup(guest, link) {
   await waitForText(guest.page, link, /Working: \d+ user/);
-  await guest.hand.follow("Finish setup…");
+  await guest.hand.follow("Finish");
   await guest.hand.press("Finish setup");
   expect(/closed for everyone/.test(await guest.page.locator("main").innerText()), "the setup is not finished");
   const after = await guest.page.request.get(link);

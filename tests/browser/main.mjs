@@ -89,6 +89,9 @@ async function setupPages(page, watch, open) {
   const guest = await open();
   await guest.goto(link);
   await look(guest, watch, "the set-up page");
+  await guest.goto(`${link}?show=provider`);
+  await look(guest, watch, "the choice of the provider");
+  await guest.goto(link);
   await guest.getByRole("button", { name: "Create the OAuth client" }).click();
   await look(guest, watch, "the set-up page with an OAuth client");
   await guest.goto(`${link}?method=federated`);
@@ -99,7 +102,7 @@ async function setupPages(page, watch, open) {
   await guest.goto(`${link}?method=token`);
   await guest.getByRole("button", { name: "Create the token" }).click();
   await look(guest, watch, "the set-up page with a token");
-  await guest.getByRole("link", { name: "Finish setup…" }).click();
+  await guest.getByRole("link", { name: "Finish" }).click();
   await look(guest, watch, "the question at the end of the set-up page");
   await guest.getByRole("button", { name: "Finish setup" }).click();
   await look(guest, watch, "the end of the set-up page");

@@ -72,7 +72,7 @@ export async function manageOauthClients(page, hand, connection) {
   const first = await fetchToken(values);
   expect(first.status === 200, `the displayed values return ${first.status}`);
   await first.idp.test();
-  await waitForText(page, connection.address, /Fetched an access token \(done\)/);
+  await waitForText(page, connection.address, /Access token fetched \(done\)/);
   await page.goto(address);
   await hand.follow("Make a second secret");
   await hand.fill("Name", "Next year");
@@ -124,7 +124,7 @@ export async function setUpWithClient(page, hand, guest, connection) {
   const { status, idp } = await fetchToken(values);
   expect(status === 200, `the values of the link return ${status}`);
   await idp.test();
-  await waitForText(guest.page, link, /Fetched an access token \(done\)/);
+  await waitForText(guest.page, link, /Access token fetched \(done\)/);
   await idp.user("dora@example.com");
   await finishSetup(guest, link);
 }

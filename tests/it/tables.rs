@@ -27,6 +27,7 @@ fn assert_table(file: &str, start: &str, table: &str) {
 fn provider_row(provider: &IdentityProvider) -> String {
     let minutes = provider.max_call_interval / 60_000;
     let interval = match minutes % (24 * 60) {
+        0 if minutes == 24 * 60 => "1 day".to_owned(),
         0 => format!("{} days", minutes / (24 * 60)),
         _ => format!("{minutes} minutes"),
     };

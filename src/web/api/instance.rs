@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::clock;
 use crate::doctor;
-use crate::management::{branding, instance};
+use crate::management::instance::{self, branding};
 use crate::model::branding::Branding;
 use crate::model::field_change::FieldChange;
 use crate::model::service_state::{ReadOnlyCause, ServiceState};

@@ -65,6 +65,18 @@ fn the_branding_is_on_the_pages_of_set_up_links_and_not_on_those_of_admins() {
     );
     assert!(unknown.contains("href=\"mailto:help@northlight.example\"") && !unknown.contains("Rollcall"));
     assert!(!owner.get("/").contains("/brand/"));
+    let client = app.configuration_of(&owner.email, "okta");
+    let made = owner.submit(&format!("/connections/{}/links", client.id), &[("life", "3600")]).answered(200);
+    let link = format!("/s/rcl_{}", made.between("/s/rcl_", "\""));
+    let page = visitor.get(&link).answered(200);
+    assert!(page.contains("<h1>Connect Okta to North &#38; &#60;light&#62;</h1>"), "{}", page.text);
+    assert!(page.contains(&format!("/brand/{version}/style.css")) && page.contains("Need help?</a>"), "{}", page.text);
+    let page = visitor.get(&format!("{link}/done")).answered(200);
+    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut visitor.form_token);
+    let page = visitor.submit(&format!("{link}/done"), &[]).answered(200);
+    assert!(page.contains("href=\"https://app.northlight.example/done\">Return to North"), "{}", page.text);
+    let ended = visitor.get(&link).answered(410);
+    assert!(ended.contains("(help@northlight.example) for a new one"), "{}", ended.text);
     // Without a file the logo stays, until it is removed. The version changes with each change.
     save(&mut owner, &[("product_name", "South")], b"").answered(303);
     visitor.get(&format!("/brand/{version}/logo")).answered(404);

@@ -31,19 +31,17 @@ fn the_overview_shows_how_far_the_application_has_read() {
     let mut owner = Browser::owner(&app);
     let client = app.configuration_of("acme", "okta");
     let path = overview(&client);
-    assert!(owner.get(&path).contains("There is nothing to hand on yet."));
+    assert!(owner.get(&path).contains("No events yet."));
     client.created("/Users", &sample::user("one@delivery.example"));
-    assert!(owner.get(&path).contains("No application has read the event feed yet"));
+    assert!(owner.get(&path).contains("Your app isn’t reading events yet."));
     let key = app.account_key("acme", &[]);
     let page = key.get(FEED).answered(200).json;
     let after = page["nextAfter"].as_str().unwrap();
-    assert!(owner.get(&path).contains("No application has read"), "delivered events are not confirmed yet");
+    assert!(owner.get(&path).contains("Your app isn’t reading events"), "delivered events are not confirmed yet");
     app.account_key("elsewhere", &[]).get(&format!("{FEED}?after={after}")).answered(200);
     key.get(&format!("{FEED}?after={after}")).answered(200);
-    let page = wait_for_text(&mut owner, &path, "Everything was read.");
-    assert!(
-        page.contains("<li class=\"done\"><strong>The application has read it</strong>") || !page.contains("Live test")
-    );
+    let page = wait_for_text(&mut owner, &path, "Up to date.");
+    assert!(page.contains("<li class=\"done\"><strong>Delivered to your app</strong>") || !page.contains("Live test"));
     client.created("/Users", &sample::user("two@delivery.example"));
     assert!(owner.get(&path).contains("1 event is not read yet."));
 }
@@ -58,8 +56,8 @@ fn reading_the_feed_of_another_connection_does_not_count() {
     }
     let end = app.operator().get(&format!("{FEED}?after=latest")).answered(200).text("nextAfter");
     app.operator().get(&format!("{FEED}?after={end}&configuration={}", other.id)).answered(200);
-    wait_for_text(&mut owner, &overview(&other), "Everything was read.");
-    assert!(owner.get(&overview(&client)).contains("No application has read the event feed yet"));
+    wait_for_text(&mut owner, &overview(&other), "Up to date.");
+    assert!(owner.get(&overview(&client)).contains("Your app isn’t reading events yet."));
 }
 
 #[test]

@@ -119,10 +119,14 @@ fn a_set_up_link_is_sufficient_until_its_holder_finishes_the_setup() {
     let path = link(&mut owner, &first.id, "");
     let mut visitor = Browser::anonymous(app);
     let page = visitor.get(&path).answered(200);
-    assert!(page.contains(&first.url) && page.contains("Steps for Okta") && !page.contains("For Bob"), "{}", page.text);
+    assert!(
+        page.contains(&first.url) && page.contains("<h1>Connect Okta</h1>") && !page.contains("For Bob"),
+        "{}",
+        page.text
+    );
     assert_eq!((page.header("referrer-policy"), page.header("x-robots-tag")), (Some("strict-origin"), Some("noindex")));
     assert!(!page.contains("rct_"));
-    assert!(page.contains("OAuth client with a secret <span class=\"quiet\">(recommended)"), "{}", page.text);
+    assert!(page.contains("OAuth client with a secret (recommended)</a>"), "{}", page.text);
     let page = submit_form(&mut visitor, &page, &format!("{path}/token")).answered(200);
     let client = Client { token: token_on(&page), ..first.clone() };
     assert!(visitor.get(&path).contains(&client.token), "a reload shows the token again");
@@ -143,11 +147,11 @@ fn a_set_up_link_is_sufficient_until_its_holder_finishes_the_setup() {
     let page = visitor.get(&path).answered(200);
     assert!(page.contains("Working: 1 user.</strong> Next: assign the other users"), "{}", page.text);
     assert!(
-        page.contains("Steps for Okta") && page.contains(&first.url) && !page.contains("has ended"),
+        page.contains("<h1>Connect Okta</h1>") && page.contains(&first.url) && !page.contains("has ended"),
         "{}",
         page.text
     );
-    assert!(page.contains(&format!("href=\"{path}/done\">Finish setup")), "{}", page.text);
+    assert!(page.contains(&format!("href=\"{path}/done\">Finish</a>")), "{}", page.text);
     finish_setup(&mut visitor, &path);
     let audit = app.operator().get("/directory/resources/v1/audit?account=portal-visitor").answered(200);
     let items = audit.json["items"].as_array().unwrap();
@@ -195,7 +199,7 @@ fn a_link_makes_an_oauth_client_and_the_next_credential_replaces_it() {
     let path = link(&mut owner, &first.id, "entra");
     let mut visitor = Browser::anonymous(app);
     let page = visitor.get(&path).answered(200);
-    assert!(page.contains("Workload identity federation <span class=\"quiet\">(recommended)"), "{}", page.text);
+    assert!(page.contains("Workload identity federation (recommended)</a>"), "{}", page.text);
     for other in ["method=secret", "method=private_key_jwt", "method=token"] {
         assert!(page.contains(other), "{other}: {}", page.text);
     }
@@ -228,7 +232,7 @@ fn a_link_makes_an_oauth_client_and_the_next_credential_replaces_it() {
         .body(body.as_bytes());
     assert_eq!(request.attempt().unwrap().status, 200);
     let page = wait_for_text(&mut visitor, &path, "The one in use keeps working until it is revoked.");
-    assert!(page.contains("Fetched an access token</strong> <span class=\"quiet\">(done)"), "{}", page.text);
+    assert!(page.contains("Access token fetched<span class=\"unseen\"> (done)"), "{}", page.text);
     // A client that is in use stays valid next to the next one.
     let page = visitor.submit(&make, &secret).answered(200);
     assert_ne!(format!("rcc_{}", page.between("value=\"rcc_", "\"")), client_id);
@@ -251,9 +255,9 @@ fn the_provider_that_the_holder_of_a_link_chooses_is_stored_before_the_first_cal
     let page = visitor.get(&path).answered(200);
     page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut visitor.form_token);
     let choose = format!("{path}/provider");
-    assert!(visitor.submit(&choose, &[("provider", "nothing")]).answered(200).contains("Steps for Okta"));
+    assert!(visitor.submit(&choose, &[("provider", "nothing")]).answered(200).contains("<h1>Connect Okta</h1>"));
     let page = visitor.submit(&choose, &[("provider", "entra")]).answered(200);
-    assert!(page.contains("Steps for Microsoft Entra ID") && page.contains("Your identity provider</label>"));
+    assert!(page.contains("<h1>Connect Microsoft Entra ID</h1>") && page.contains("?show=provider"));
     let overview = format!("/connections/{}", client.id);
     assert!(owner.get(&format!("{overview}/setup")).contains("Enterprise apps"));
     let configuration = format!("/directory/resources/v1/configurations/scim2/{}", client.id);
@@ -261,12 +265,12 @@ fn the_provider_that_the_holder_of_a_link_chooses_is_stored_before_the_first_cal
     // A link for one provider shows its steps and does not let the holder choose.
     let mut other = Browser::anonymous(app);
     let page = other.get(&locked).answered(200);
-    assert!(page.contains("Steps for PingOne") && !page.contains("Your identity provider</label>"), "{}", page.text);
+    assert!(page.contains("<h1>Connect PingOne</h1>") && !page.contains("?show=provider"), "{}", page.text);
     page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut other.form_token);
     other.submit(&format!("{locked}/provider"), &[("provider", "okta")]).answered(403);
     client.get("/Users").answered(200);
-    let page = wait_for_text(&mut visitor, &path, "A call came with a token of this connection.");
-    assert!(!page.contains("Your identity provider</label>"), "{}", page.text);
+    let page = wait_for_text(&mut visitor, &path, "A request had a valid token of this connection.");
+    assert!(!page.contains("?show=provider"), "{}", page.text);
     let refused = visitor.submit(&choose, &[("provider", "okta")]).answered(403);
     assert!(refused.contains("does not allow this") && !refused.contains("Go to the start"), "{}", refused.text);
     let audit = app.operator().get("/directory/resources/v1/audit?account=portal-link-provider").answered(200);
@@ -289,8 +293,8 @@ fn a_link_that_replaces_the_token_rotates_it_on_a_live_connection() {
     assert!(owner.get(&links).contains("<span class=\"quiet\">Replace the token</span>"));
     let mut visitor = Browser::anonymous(app);
     let page = wait_for_text(&mut visitor, &path, "is in use, last");
-    assert!(page.contains("<h1>Replace the token</h1>") && page.contains("10 more tokens."), "{}", page.text);
-    assert!(!page.contains("Your identity provider</label>") && !page.contains("method=secret"), "{}", page.text);
+    assert!(page.contains("<h1>Replace the token in Okta</h1>") && page.contains("10 more tokens."), "{}", page.text);
+    assert!(!page.contains("?show=provider") && !page.contains("method=secret"), "{}", page.text);
     assert!(!page.contains("Creating a third revokes"), "{}", page.text);
     let page = submit_form(&mut visitor, &page, &format!("{path}/token")).answered(200);
     let lost = Client { token: token_on(&page), ..old.clone() };
@@ -322,11 +326,7 @@ fn a_link_grants_nothing_else_and_rejects_forms_of_other_sites() {
     let (path, other) = (link(&mut owner, &client.id, "entra"), link(&mut owner, &client.id, ""));
     let mut visitor = Browser::anonymous(app);
     let page = visitor.get(&path).answered(200);
-    assert!(
-        page.contains("Steps for Microsoft Entra ID") && !page.contains("Your identity provider</label>"),
-        "{}",
-        page.text
-    );
+    assert!(page.contains("<h1>Connect Microsoft Entra ID</h1>") && !page.contains("?show=provider"), "{}", page.text);
     assert!(visitor.get(&format!("/connections/{}", client.id)).at.starts_with("/login"));
     let token = page.between("name=\"form_token\" value=\"", "\"").to_owned();
     let own = format!("http://{}", app.address);
@@ -401,23 +401,23 @@ fn the_live_test_explains_failed_attempts_and_the_fix() {
     let client = connection(app, &mut owner, "portal-live");
     let other = connection(app, &mut owner, "portal-live-other");
     let overview = format!("/connections/{}", client.id);
-    assert!(owner.get(&overview).contains("Nothing has arrived at it yet."));
+    assert!(owner.get(&overview).contains("Nothing received. Enter the URL in Okta."));
     let with_token = |token: &str| Client { token: token.to_owned(), ..client.clone() };
     with_token(&format!("Bearer {}", client.token)).get("/Users").answered(401);
     wait_for_text(&mut owner, &overview, "The token begins with “Bearer”");
     with_token(&format!("{}x", &client.token)).get("/Users").answered(401);
-    wait_for_text(&mut owner, &overview, "The token is unknown");
+    wait_for_text(&mut owner, &overview, "Unknown token");
     with_token(&other.token).get("/Users").answered(401);
     let page = wait_for_text(&mut owner, &overview, "The token belongs to another connection");
-    assert!(!page.contains("Since then a call has worked."), "{}", page.text);
+    assert!(!page.contains("Fixed: a later request succeeded."), "{}", page.text);
     assert!(!page.contains(&client.token) && !page.contains(&other.token));
     client.get("/Users/Users").answered(404);
-    wait_for_text(&mut owner, &overview, "is part of the URL");
+    wait_for_text(&mut owner, &overview, "The URL ends in /Users");
     client.get(&format!("/scim/v2/{}/Users", client.id)).answered(404);
-    wait_for_text(&mut owner, &overview, "The URL was entered twice");
+    wait_for_text(&mut owner, &overview, "The URL is entered twice");
     client.get("/Users").answered(200);
-    let page = wait_for_text(&mut owner, &overview, "Since then a call has worked.");
-    assert!(page.contains("A look-up was answered."), "{}", page.text);
+    let page = wait_for_text(&mut owner, &overview, "Fixed: a later request succeeded.");
+    assert!(page.contains("A read request was answered."), "{}", page.text);
     client.post("/Users", &json!({"schemas": [USER], "userName": "a@example.com"})).answered(201);
     wait_for_text(&mut owner, &overview, "<dt>Users</dt><dd>1</dd>");
     assert!(!owner.get(&overview).contains("Live test"));
@@ -429,7 +429,7 @@ fn the_live_test_has_a_step_for_access_tokens() {
     let mut owner = Browser::owner(app);
     let client = connection(app, &mut owner, "portal-live-oauth");
     let overview = format!("/connections/{}", client.id);
-    assert!(!owner.get(&overview).contains("Fetched an access token"));
+    assert!(!owner.get(&overview).contains("Access token fetched"));
     let fields = [
         ("method", "secret"),
         ("label", "Okta"),
@@ -440,7 +440,7 @@ fn the_live_test_has_a_step_for_access_tokens() {
     let page = owner.submit(&format!("{overview}/oauth-clients/new"), &fields).answered(200);
     let id = format!("rcc_{}", page.between("value=\"rcc_", "\""));
     let secret = format!("rcs_{}", page.between("value=\"rcs_", "\""));
-    assert!(owner.get(&overview).contains("Nothing has asked for an access token yet."));
+    assert!(owner.get(&overview).contains("No access token was requested yet."));
     let fetch = |secret: &str| {
         let body = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
         let request = Request::new(app.address, "POST", &format!("{}/oauth2/token", client.base))
@@ -450,7 +450,71 @@ fn the_live_test_has_a_step_for_access_tokens() {
     };
     assert_eq!(fetch("rcs_wrong"), 401);
     let page = wait_for_text(&mut owner, &overview, "The last request failed: the client secret is wrong");
-    assert!(page.contains("Fetched an access token</strong> <span class=\"quiet\">(waiting)"), "{}", page.text);
+    assert!(page.contains("Access token fetched</strong> <span class=\"quiet\">(waiting)"), "{}", page.text);
     assert_eq!(fetch(&secret), 200);
-    wait_for_text(&mut owner, &overview, "Fetched an access token</strong> <span class=\"quiet\">(done)");
+    wait_for_text(&mut owner, &overview, "Access token fetched</strong> <span class=\"quiet\">(done)");
+}
+
+#[test]
+fn a_failed_request_is_explained_in_its_step_and_the_list_of_links_has_the_step_reached() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let client = connection(app, &mut owner, "portal-link-mistake");
+    let links = format!("/connections/{}/links", client.id);
+    let fields = [("life", "3600"), ("note", ""), ("provider", "okta")];
+    let page = owner.submit(&links, &fields).answered(200);
+    assert!(page.contains("href=\"mailto:?subject=Set%20up%20user%20provisioning") && page.contains("Send by e-mail"));
+    let path = format!("/s/rcl_{}", page.between("/s/rcl_", "\""));
+    assert!(owner.get(&links).contains("<td>Not started</td>"));
+    let mut visitor = Browser::anonymous(app);
+    let page = visitor.get(&format!("{path}?method=token")).answered(200);
+    for text in [
+        "SCIM 2.0 Base Url</label>",
+        "Create the token</button>",
+        "User provisioning for <bdi>portal-link-mistake",
+        "Listening",
+    ] {
+        assert!(page.contains(text), "{text}: {}", page.text);
+    }
+    for text in ["API reference", "Rollcall", "event feed", "Delivered to your app"] {
+        assert!(!page.contains(text), "{text}: {}", page.text);
+    }
+    assert!(page.contains("data-refresh=\"2\"") && page.contains("This is a test address."), "{}", page.text);
+    assert!(owner.get(&format!("/connections/{}/setup", client.id)).contains("Okta cannot use this provisioning URL."));
+    Client { token: format!("{}x", client.token), ..client.clone() }.get("/Users").answered(401);
+    let page = wait_for_text(&mut visitor, &path, "Okta sent a request, but the token is unknown");
+    assert!(page.contains("Token not accepted") && page.contains("Paste the complete token"), "{}", page.text);
+    client.get("/Users").answered(200);
+    let page = wait_for_text(&mut visitor, &path, "Test passed<span class=\"unseen\"> (done)");
+    assert!(!page.contains("Okta sent a request, but") && page.contains("<span class=\"dot done\""), "{}", page.text);
+    assert!(owner.get(&links).contains("<td>3 of 5: Test passed</td>"));
+}
+
+#[test]
+fn a_link_to_any_scim_client_begins_with_the_choice_of_the_provider() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let fields = [("provider", "custom"), ("account", "portal-link-choice"), ("sync", "on")];
+    let page = owner.submit("/connections/new", &fields).answered(200);
+    let id = page.at.split('/').nth(2).unwrap().to_owned();
+    assert!(owner.get(&format!("/connections/{id}")).contains("<h1>portal-link-choice – Custom SCIM 2.0</h1>"));
+    let path = link(&mut owner, &id, "");
+    let mut visitor = Browser::anonymous(app);
+    let page = visitor.get(&path).answered(200);
+    assert!(
+        page.contains("<h1>Choose your identity provider</h1>") && page.contains("value=\"entra\""),
+        "{}",
+        page.text
+    );
+    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut visitor.form_token);
+    let page = visitor.submit(&format!("{path}/provider"), &[("provider", "custom")]).answered(200);
+    assert!(
+        page.contains("<h1>Connect your SCIM client</h1>") && page.contains("Choose another provider"),
+        "{}",
+        page.text
+    );
+    let page = visitor.submit(&format!("{path}/provider"), &[("provider", "jumpcloud")]).answered(200);
+    assert!(page.contains("<h1>Connect JumpCloud</h1>") && page.contains("Token Key"), "{}", page.text);
+    assert!(visitor.get(&path).contains("<h1>Connect JumpCloud</h1>"));
+    assert!(visitor.get(&format!("{path}?show=provider")).contains("<h1>Choose your identity provider</h1>"));
 }

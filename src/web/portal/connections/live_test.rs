@@ -11,6 +11,7 @@ use crate::management::webhooks::deliveries::{DeliveredEvent, find_first_deliver
 use crate::messages::capitalize;
 use crate::model::audit_context::AccountScope;
 use crate::model::request::LoggedCall;
+use crate::providers::steps::SetupEffect;
 use crate::providers::{self, IdentityProvider, SettingLocation};
 use crate::provisioning::delivery::{self, DeliveryState};
 use crate::web::oauth::TOKEN_PATH;
@@ -37,9 +38,23 @@ pub(crate) struct LiveTest {
 /// One line of the checklist.
 pub(crate) struct LiveTestStep {
     pub(crate) is_done: bool,
+    /// What the step waits for; `None` if the identity provider does not see it.
+    pub(crate) effect: Option<SetupEffect>,
     pub(crate) title: &'static str,
     /// The result, or what to do.
     pub(crate) sentence: String,
+}
+
+impl LiveTestStep {
+    /// Whether provisioning works without it.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.effect == Some(SetupEffect::GroupArrived)
+    }
+
+    /// Whether requests arrive and none has a valid token. `has_failures` is whether the newest requests failed.
+    pub(crate) fn is_rejected(&self, has_failures: bool) -> bool {
+        self.effect == Some(SetupEffect::Authenticated) && !self.is_done && has_failures
+    }
 }
 
 /// Failed calls with the same explanation.
@@ -111,15 +126,17 @@ impl LiveTest {
         let mut steps = build_checklist(&seen, calls, one.provider, now);
         if oauth.has_client {
             steps.insert(1, examined.check_token_requests(oauth, one.provider, now));
-            if let Some(step) = steps.iter_mut().find(|step| step.title == RIGHT_TOKEN && !step.is_done) {
+            let is_open = |step: &&mut LiveTestStep| step.effect == Some(SetupEffect::Authenticated) && !step.is_done;
+            if let Some(step) = steps.iter_mut().find(is_open) {
                 step.sentence =
-                    format!("No call has come with a valid token yet. Press the test button at {}.", one.provider.name);
+                    format!("No request with a valid token yet. Test the connection in {}.", one.provider.name);
             }
         }
         let has_read = matches!(progress.feed, DeliveryState::Read { has_begun: true, .. });
         let is_done = has_read || progress.first_delivery.is_some();
         let application = progress.describe(one.configuration.sync, now);
-        steps.push(LiveTestStep { is_done, title: DELIVERY, sentence: application.clone() });
+        let title = "Delivered to your app";
+        steps.push(LiveTestStep { is_done, effect: None, title, sentence: application.clone() });
         let first_delivery = progress.first_delivery;
         Self { steps, application, delivery: progress.feed, failures: examined.group_failures(now), first_delivery }
     }
@@ -143,15 +160,32 @@ impl LiveTest {
     /// Whether all steps are done and no failure is unresolved.
     pub(crate) fn is_complete(&self) -> bool {
         // Not every provider sends groups, and the application may be built later.
-        self.steps.iter().filter(|step| ![FIRST_GROUP, DELIVERY].contains(&step.title)).all(|step| step.is_done)
-            && self.failures.iter().all(|miss| miss.is_resolved)
+        let is_needed = |step: &&LiveTestStep| step.effect.is_some_and(|effect| effect != SetupEffect::GroupArrived);
+        self.steps.iter().filter(is_needed).all(|step| step.is_done) && !self.has_open_failures()
+    }
+
+    /// The steps of the identity provider, without those of the application.
+    pub(crate) fn provider_steps(&self) -> impl Iterator<Item = &LiveTestStep> {
+        self.steps.iter().filter(|step| step.effect.is_some())
+    }
+
+    /// Whether a failed attempt was not followed by a successful request.
+    pub(crate) fn has_open_failures(&self) -> bool {
+        self.failures.iter().any(|failure| !failure.is_resolved)
+    }
+
+    /// Whether an effect of the set-up has been seen.
+    pub(crate) fn has_seen(&self, effect: SetupEffect) -> bool {
+        self.steps.iter().any(|step| step.is_done && step.effect == Some(effect))
+    }
+
+    /// The last step that is done: its number, the number of steps, and its title.
+    pub(crate) fn reached_step(&self) -> Option<(usize, usize, &'static str)> {
+        let total = self.provider_steps().count();
+        let done = self.provider_steps().enumerate().filter(|(_, step)| step.is_done).last();
+        done.map(|(at, step)| (at + 1, total, step.title))
     }
 }
-
-const FETCHED: &str = "Fetched an access token";
-const RIGHT_TOKEN: &str = "The token is right";
-const FIRST_GROUP: &str = "The first group";
-const DELIVERY: &str = "The application has read it";
 
 /// What the operator's application has of the events.
 #[derive(Debug, Clone, Copy)]
@@ -177,27 +211,22 @@ impl ApplicationProgress {
 /// The delivery state of the events, in a sentence.
 fn describe_delivery(delivery: DeliveryState, sync: bool, now: Millis) -> String {
     match delivery {
-        DeliveryState::NoEvents if !sync => "Paused: nothing goes on to the application.".to_owned(),
-        DeliveryState::NoEvents => "There is nothing to hand on yet.".to_owned(),
-        DeliveryState::Unread => {
-            "No application has read the event feed yet, and no webhook has delivered an event.".to_owned()
-        }
+        DeliveryState::NoEvents if !sync => "Paused: your app gets no changes.".to_owned(),
+        DeliveryState::NoEvents => "No events yet.".to_owned(),
+        DeliveryState::Unread => "Your app isn’t reading events yet.".to_owned(),
         DeliveryState::Read { at, has_begun: false, .. } => {
-            format!("It reads the event feed, last {}, and has not come to the first event yet.", format_ago(now - at))
+            format!("Your app is catching up. Last read {}.", format_ago(now - at))
         }
         DeliveryState::Read { at, waiting: 0, is_more: false, .. } => {
-            format!("Everything was read. It last asked {}.", format_ago(now - at))
+            format!("Up to date. Last read {}.", format_ago(now - at))
         }
         DeliveryState::Read { at, waiting: 0, .. } => {
-            format!(
-                "It is far behind, with events of other connections before these. It last asked {}.",
-                format_ago(now - at)
-            )
+            format!("Your app is far behind; these events come later in the feed. Last read {}.", format_ago(now - at))
         }
         DeliveryState::Read { at, waiting, is_more, .. } => {
             let at_least = if is_more { "At least " } else { "" };
             let events = if waiting == 1 { "event is" } else { "events are" };
-            format!("{at_least}{waiting} {events} not read yet. It last asked {}.", format_ago(now - at))
+            format!("{at_least}{waiting} {events} not read yet. Last read {}.", format_ago(now - at))
         }
     }
 }
@@ -228,49 +257,53 @@ fn build_checklist(
     let answered = |call: &&LoggedCall| is_answered_look_up(call);
     let tested_by = calls.iter().filter(answered).find_map(|call| providers::recognize_connection_test(&call.path));
     let looked_up = calls.iter().any(is_answered_look_up) || seen.users > 0;
-    let step = |is_done, title, done: String, todo: String| LiveTestStep {
+    let step = |effect, is_done, title, (done, open): (String, String)| LiveTestStep {
         is_done,
+        effect: Some(effect),
         title,
-        sentence: if is_done { done } else { todo },
+        sentence: if is_done { done } else { open },
     };
-    let last = |at: Option<Millis>| at.map_or_else(String::new, |at| format!("Last call {}.", format_ago(now - at)));
+    let last = |at: Option<Millis>| at.map_or_else(String::new, |at| format!("Last request {}.", format_ago(now - at)));
     // Other clients test as a provider does: the sentence names it only if it is the provider of the connection.
     let answered = match tested_by {
-        Some(tester) if tester.key == provider.key => format!("{name} tested the connection, and all was well."),
-        Some(_) => "The connection was tested, and all was well.".to_owned(),
-        None => "A look-up was answered.".to_owned(),
+        Some(tester) if tester.key == provider.key => format!("{name} tested the connection successfully."),
+        Some(_) => "The connection was tested successfully.".to_owned(),
+        None => "A read request was answered.".to_owned(),
     };
     vec![
         step(
+            SetupEffect::Reached,
             seen.reached.is_some(),
-            "Something reached us",
-            last(seen.reached),
-            format!("Put the provisioning URL in at {name}. Nothing has arrived at it yet."),
+            "Request received",
+            (last(seen.reached), format!("Nothing received. Enter the URL in {name}.")),
         ),
         step(
+            SetupEffect::Authenticated,
             seen.token.is_some(),
-            RIGHT_TOKEN,
-            "A call came with a token of this connection.".to_owned(),
-            format!("Put the token in at {name}, without the word “Bearer” unless its help asks for it."),
+            "Token accepted",
+            (
+                "A request had a valid token of this connection.".to_owned(),
+                format!("Enter the token in {name}, without the word “Bearer” unless its help asks for it."),
+            ),
         ),
-        step(looked_up, "A look-up was answered", answered, format!("Press the test button at {name}.")),
+        step(SetupEffect::Tested, looked_up, "Test passed", (answered, format!("Test the connection in {name}."))),
         step(
+            SetupEffect::UserArrived,
             seen.users > 0,
-            "The first user",
-            format_count(seen.users, "user"),
-            format!("Assign a user at {name}. Most often no user is assigned yet."),
+            "First user synced",
+            (format_count(seen.users, "user"), format!("Assign a user to the app in {name}.")),
         ),
         step(
+            SetupEffect::GroupArrived,
             seen.groups > 0,
-            FIRST_GROUP,
-            format_count(seen.groups, "group"),
-            "Only if you send groups: push or assign one.".to_owned(),
+            "First group synced",
+            (format_count(seen.groups, "group"), "Optional: push or assign a group.".to_owned()),
         ),
     ]
 }
 
 fn format_count(number: i64, what: &str) -> String {
-    if number == 1 { format!("1 {what} is here.") } else { format!("{number} {what}s are here.") }
+    if number == 1 { format!("1 {what}.") } else { format!("{number} {what}s.") }
 }
 
 /// Whether the call was a successful look-up with a valid token.
@@ -291,14 +324,19 @@ impl ExaminedCalls<'_> {
         let granted = self.calls.iter().find(|call| is_token_request(call) && call.status < 300);
         let last = oauth.last_used.max(granted.map(|call| call.at));
         let sentence = match (last, newest.filter(|call| call.status >= 300)) {
-            (Some(at), None) => format!("The last one {}.", format_ago(now - at)),
+            (Some(at), None) => format!("Last token {}.", format_ago(now - at)),
             (_, Some(call)) => self.describe_refused_request(call),
             (None, None) => {
                 let name = provider.name;
-                format!("Put token URL and client id in at {name}. Nothing has asked for an access token yet.")
+                format!("Enter token URL and client id in {name}. No access token was requested yet.")
             }
         };
-        LiveTestStep { is_done: last.is_some(), title: FETCHED, sentence }
+        LiveTestStep {
+            is_done: last.is_some(),
+            effect: Some(SetupEffect::TokenFetched),
+            title: "Access token fetched",
+            sentence,
+        }
     }
 
     /// Why a request for an access token was refused, and the fix.
@@ -354,7 +392,18 @@ impl ExaminedCalls<'_> {
 impl CallFailureGroup {
     /// Short description of the failure.
     pub(crate) fn title(&self) -> String {
-        capitalize(self.rule.refusal_reason)
+        let short = match self.rule.id {
+            "unknown-token" => "Unknown token",
+            "foreign-token" => "Not a token of this server",
+            "expired-token" => "Expired token",
+            "revoked-token" => "Revoked token",
+            "no-bearer" => "Not a bearer token",
+            "old-version" => "The client uses SCIM 1.1",
+            "doubled-path" => "The URL is entered twice",
+            "users-in-base" => "The URL ends in /Users",
+            _ => return capitalize(self.rule.refusal_reason),
+        };
+        short.to_owned()
     }
 }
 
@@ -395,11 +444,11 @@ mod tests {
     fn the_progress_of_the_application_is_described() {
         let read = |has_begun, waiting, is_more| DeliveryState::Read { at: 0, has_begun, waiting, is_more };
         for (delivery, sync, expected) in [
-            (DeliveryState::NoEvents, true, "nothing to hand on"),
+            (DeliveryState::NoEvents, true, "No events yet"),
             (DeliveryState::NoEvents, false, "Paused"),
-            (DeliveryState::Unread, true, "No application"),
-            (read(false, 3, false), true, "not come to the first"),
-            (read(true, 0, false), true, "Everything was read"),
+            (DeliveryState::Unread, true, "isn’t reading"),
+            (read(false, 3, false), true, "catching up"),
+            (read(true, 0, false), true, "Up to date"),
             (read(true, 1, false), true, "1 event is not"),
             (read(true, 5_000, true), true, "At least 5000 events"),
             (read(true, 0, true), true, "far behind"),
@@ -416,7 +465,7 @@ mod tests {
         assert_eq!(sentence, "A webhook delivered the first event 2 minutes ago.");
         let read = DeliveryState::Read { at: 0, has_begun: true, waiting: 0, is_more: false };
         let sentence = progress(read).describe(true, 120_000);
-        assert!(sentence.contains("A webhook") && sentence.contains("Everything was read"), "{sentence}");
+        assert!(sentence.contains("A webhook") && sentence.contains("Up to date"), "{sentence}");
     }
 
     fn examine(calls: &[LoggedCall]) -> ExaminedCalls<'_> {
@@ -474,12 +523,12 @@ mod tests {
             (step.is_done, step.sentence)
         };
         let (is_done, sentence) = check(None, &[]);
-        assert!(!is_done && sentence.contains("Nothing has asked"), "{sentence}");
+        assert!(!is_done && sentence.contains("No access token was requested"), "{sentence}");
         let (is_done, sentence) = check(None, &[request(400, 5)]);
         assert!(!is_done && sentence.contains("the scope is not known."), "{sentence}");
         let (is_done, sentence) = check(Some(0), &[request(400, 5)]);
         assert!(is_done && sentence.contains("failed"), "{sentence}");
-        assert_eq!(check(None, &[request(200, 0), request(401, 0)]), (true, "The last one 2 minutes ago.".to_owned()));
+        assert_eq!(check(None, &[request(200, 0), request(401, 0)]), (true, "Last token 2 minutes ago.".to_owned()));
         assert!(check(Some(60_000), &[]).1.contains("1 minute ago"));
     }
 

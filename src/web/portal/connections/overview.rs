@@ -18,8 +18,10 @@ use crate::model::oauth::OauthClientState;
 use crate::model::permission::Permission;
 use crate::model::quota::OwnerQuotas;
 use crate::model::rights::TokenState;
+use crate::providers::IdentityProvider;
 use crate::providers::credentials::{CredentialAdvice, CredentialMethod};
 use crate::store::Snapshot;
+use crate::web::oauth::TOKEN_PATH;
 use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::log_view::{CallLine, LogReader, read_call_lines};
@@ -31,6 +33,7 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
+use crate::web::portal::setup::steps::{AbsentToken, StepValues, StepView, build_steps, find_url_problem};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::portal::timestamps::PageTime;
@@ -184,11 +187,6 @@ impl ConnectionView {
         at.borrow().map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_ago(self.now - at)))
     }
 
-    /// The parts of the set-up steps between which the provisioning URL is inserted.
-    pub(crate) fn step_parts(&self) -> impl Iterator<Item = &'static str> {
-        self.overview.provider.steps.trim_end().split("{{url}}")
-    }
-
     /// The recommended method, if it is an OAuth client.
     pub(crate) fn advised_client(&self) -> Option<&'static CredentialAdvice> {
         self.overview.provider.credentials.first().filter(|advice| advice.method != CredentialMethod::Token)
@@ -338,7 +336,7 @@ struct NewCredentialsPage {
 pub(crate) async fn show_new_credentials(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "setup")?;
     let token = one_time_secrets::reveal_secret(&page_request, &admin.signed, connection.id())?;
-    let layout = connection.layout(&admin.signed, "Copy the address and the token");
+    let layout = connection.layout(&admin.signed, "Copy the URL and token");
     Ok(render_page(200, &NewCredentialsPage { layout, connection, token }))
 }
 
@@ -412,13 +410,39 @@ async fn purge_deleted_connection(admin: PermittedAdmin<Delete>, page_request: P
 struct StepsPage {
     layout: PageLayout,
     connection: ConnectionView,
-    token: Option<String>,
+    steps: Vec<StepView>,
+    absent: AbsentToken,
+}
+
+impl StepsPage {
+    fn provider(&self) -> &'static IdentityProvider {
+        self.connection.overview.provider
+    }
+
+    /// Why the provider cannot use the URL.
+    fn url_problem(&self) -> Option<&'static str> {
+        find_url_problem(&self.connection.url)
+    }
 }
 
 /// `GET /connections/{id}/setup`: the steps at the provider, with the real values.
 pub(crate) async fn show_provider_steps(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "setup")?;
     let token = one_time_secrets::reveal_secret(&page_request, &admin.signed, connection.id())?;
+    let clients = page_request.read_inline(|at| oauth::list_clients(at, &admin.context.scope, connection.id()))?;
     let layout = connection.layout(&admin.signed, "Set up");
-    Ok(render_page(200, &StepsPage { layout, connection, token }))
+    let client = clients.first().filter(|_| token.is_none()).map(|found| &found.client);
+    let method = client.map_or(CredentialMethod::Token, |client| CredentialMethod::Client(client.authentication));
+    let token_url = format!("{}{TOKEN_PATH}", page_request.state.server.public_url());
+    let values = StepValues {
+        scim_url: &connection.url,
+        token_url: &token_url,
+        token: token.as_deref(),
+        client_id: client.map(|client| client.client_id.as_str()),
+        client_secret: None,
+    };
+    let provider = connection.overview.provider;
+    let steps = build_steps(provider, &provider.advise_method(method), &values, None);
+    let absent = AbsentToken::Link(format!("/connections/{}/tokens", connection.id()));
+    Ok(render_page(200, &StepsPage { layout, connection, steps, absent }))
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::management::branding;
+use crate::management::instance::branding;
 use crate::model::branding::{Branding, Logo};
 use crate::model::field_change::FieldChange;
 use crate::web::portal::forms::{FormError, PageRequest, UploadForm, find_field_error};

@@ -5,7 +5,7 @@ use actix_web::http::header;
 use askama::Template;
 
 use crate::error::{Reason, Result};
-use crate::management::branding::{self, StoredBranding};
+use crate::management::instance::branding::{self, StoredBranding};
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{
     NavigationEntry, PageError, PageLayout, PageResult, describe_refused_link, render_page,
@@ -34,11 +34,6 @@ impl BrandView {
     /// Name of the operator's product, if one is set.
     pub(crate) fn product(&self) -> Option<&str> {
         Some(self.stored.branding.product_name.as_str()).filter(|name| !name.is_empty())
-    }
-
-    /// The product, as the object of a sentence.
-    pub(crate) fn product_or_us(&self) -> &str {
-        self.product().unwrap_or("us")
     }
 
     /// Where the customer asks for a new link.
@@ -110,8 +105,8 @@ pub(crate) async fn serve_logo(page_request: PageRequest) -> PageResult {
 pub(crate) struct LinkFrame {
     /// Name of the account.
     pub(crate) account: Option<String>,
-    /// When the link expires: RFC 3339, and as text.
-    pub(crate) expires: Option<(String, String)>,
+    /// When the link expires, as text in UTC.
+    pub(crate) expires: Option<String>,
 }
 
 #[derive(Template)]

@@ -38,6 +38,11 @@ impl LinkCredentials {
         self.created.as_ref().filter(|_| self.old_token().is_some())
     }
 
+    /// Whether the token of the link is in use next to another one.
+    pub(super) fn is_new_used(&self) -> bool {
+        self.new_token().is_some_and(|token| token.first_used_at.is_some())
+    }
+
     /// The newest other token that is in use.
     pub(super) fn old_token(&self) -> Option<&StoredToken> {
         self.others.iter().find(|token| token.first_used_at.is_some())

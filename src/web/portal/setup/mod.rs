@@ -3,3 +3,4 @@
 pub(crate) mod brand;
 mod link_credentials;
 pub(crate) mod setup_page;
+pub(crate) mod steps;

@@ -1,16 +1,17 @@
 //! The page of a set-up link: it shows the set-up of one connection and nothing else. There is no session: the secret
 //! in the URL is the only credential.
 
-use actix_web::HttpRequest;
 use actix_web::cookie::Cookie;
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::auth::secret::sealed::Sealer;
 use crate::auth::secret::{self, BearerToken, TokenDigest};
 use crate::clock::{self, Millis};
-use crate::diagnosis::connection_status::format_until;
 use crate::error::{Error, ErrorKind, Reason};
+use crate::management::accounts;
 use crate::management::setup_link_holder::{self, LinkHolder, OpenLink};
 use crate::management::setup_links::SetupLink;
 use crate::management::tokens::TokenDraft;
@@ -31,7 +32,9 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{
     NavigationEntry, PageError, PageLayout, PageResult, hide_url, redirect_to, render_page,
 };
+use crate::web::portal::setup::brand::{BrandView, LinkFrame};
 use crate::web::portal::setup::link_credentials::LinkCredentials;
+use crate::web::portal::setup::steps::{AbsentToken, StepValues, StepView, build_steps, find_url_problem};
 use crate::web::request_middleware;
 use crate::web::request_owner::record_request_owner;
 use crate::web::state::ServerContext;
@@ -41,6 +44,11 @@ const OPEN_SECONDS: i64 = 12 * 60 * 60;
 /// How long a token created here can be shown, in seconds.
 const TOKEN_SECONDS: i64 = 5 * 60;
 
+/// Interval in seconds at which a script updates the page while something is expected.
+const REFRESH_SECONDS: u32 = 2;
+/// The head has the time of the expiry if it is this near, in milliseconds.
+const SOON: Millis = 2 * 24 * 60 * 60 * 1000;
+
 const OPENED_COOKIE: &str = "rc_opened";
 const TOKEN_COOKIE: &str = "rc_made";
 
@@ -48,33 +56,35 @@ const TOKEN_COOKIE: &str = "rc_made";
 #[template(path = "portal/setup.html")]
 struct SetupPage {
     layout: PageLayout,
+    brand: BrandView,
+    frame: LinkFrame,
     connection: ConnectionView,
     /// The secret in the URL.
     secret: String,
     form_token: String,
     live: LiveTest,
-    expires_at: Millis,
     /// Whether the holder may choose the provider.
     may_choose: bool,
     purpose: LinkPurpose,
     credentials: LinkCredentials,
-    /// Whether the methods are offered.
+    /// Whether a credential can be created with the form of the page.
     offers_methods: bool,
-    /// The method whose form the page has.
+    /// The method that the steps are for.
     advice: CredentialAdvice,
-    /// The other methods.
-    other_methods: Vec<CredentialAdvice>,
+    /// All methods that the link offers.
+    methods: Vec<CredentialAdvice>,
     form: OauthClientForm,
     /// The OAuth client that the link has created.
     view: Option<OauthClientView>,
-    token_url: String,
+    steps: Vec<StepView>,
+    absent: AbsentToken,
     /// The token or the client secret, while it can be shown.
     token: Option<String>,
 }
 
 impl SetupPage {
-    fn providers() -> &'static [IdentityProvider] {
-        PROVIDERS
+    fn provider(&self) -> &'static IdentityProvider {
+        self.connection.overview.provider
     }
 
     /// How many users and groups have arrived.
@@ -84,40 +94,61 @@ impl SetupPage {
         if overview.groups == 0 { users } else { format!("{users}, {}", count_label(overview.groups, "group")) }
     }
 
-    /// When the link expires, in words.
-    fn expires(&self) -> String {
-        format_until(self.expires_at, self.connection.now)
-    }
-
     /// Whether the link is only for a new token.
     fn is_replacement(&self) -> bool {
         self.purpose == LinkPurpose::ReplaceToken
     }
 
-    fn is_token_method(&self) -> bool {
-        self.advice.method == CredentialMethod::Token
+    /// Whether the provider is any SCIM client.
+    fn is_custom(&self) -> bool {
+        self.provider().key == providers::CUSTOM_KEY
     }
 
-    fn is_recommended(&self) -> bool {
-        let advised = self.connection.overview.provider.credentials.first();
-        advised.is_some_and(|advised| advised.method == self.advice.method)
+    fn is_recommended(&self, advice: &CredentialAdvice) -> bool {
+        self.provider().credentials.first().is_some_and(|advised| advised.method == advice.method)
     }
 
-    /// Path of the page with the form of another method.
+    /// Path of the page with the form of a method.
     fn method_path(&self, advice: &CredentialAdvice) -> String {
         format!("{}?method={}", page_path(&self.secret), advice.method.key())
     }
 
-    /// The token, while it can be shown.
-    fn bearer_token(&self) -> Option<&str> {
-        self.token.as_deref().filter(|text| text.starts_with(secret::PREFIX))
+    /// Whether the page has the form of an OAuth client.
+    fn has_client_form(&self) -> bool {
+        self.offers_methods && self.advice.method != CredentialMethod::Token
     }
 
-    /// The secret of the client of the link, while it can be shown.
-    fn client_secret(&self) -> Option<&str> {
-        let view = self.view.as_ref()?;
-        let is_own = |text: &&str| view.secrets.iter().any(|one| text.ends_with(&one.hint));
-        self.token.as_deref().filter(|text| text.starts_with(secret::CLIENT_SECRET_PREFIX)).filter(is_own)
+    /// Whether something is still expected from the provider.
+    fn is_waiting(&self) -> bool {
+        self.layout.refresh.is_some()
+    }
+
+    /// Why the provider cannot use the URL.
+    fn url_problem(&self) -> Option<&'static str> {
+        find_url_problem(&self.connection.url)
+    }
+
+    /// Whether the client of the link is one of the method of the page.
+    fn has_visible_client(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.advice.method == self.advice.method)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "portal/setup_providers.html")]
+struct ChooseProviderPage {
+    layout: PageLayout,
+    brand: BrandView,
+    frame: LinkFrame,
+    secret: String,
+    form_token: String,
+    /// Key of the present provider.
+    present: &'static str,
+}
+
+impl ChooseProviderPage {
+    fn providers() -> &'static [IdentityProvider] {
+        PROVIDERS
     }
 }
 
@@ -125,12 +156,16 @@ impl SetupPage {
 #[template(path = "portal/setup_done.html")]
 struct SetupDonePage {
     layout: PageLayout,
+    brand: BrandView,
+    frame: LinkFrame,
 }
 
 #[derive(Template)]
 #[template(path = "portal/finish_setup.html")]
 struct FinishSetupPage {
     layout: PageLayout,
+    brand: BrandView,
+    frame: LinkFrame,
     secret: String,
     form_token: String,
     /// Name of the provider.
@@ -143,6 +178,8 @@ struct FinishSetupPage {
 struct SetupQuery {
     /// Key of the chosen method; the recommended one if there is none.
     method: String,
+    /// `provider` for the choice of the provider, `steps` for the steps also if the provider is any SCIM client.
+    show: String,
 }
 
 /// `GET /s/{secret}`
@@ -165,6 +202,16 @@ pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
     Ok(hide_url(response))
 }
 
+/// The head of the pages of a link.
+fn read_frame(page_request: &PageRequest, found: &OpenLink) -> Result<LinkFrame, PageError> {
+    let scope = AccountScope::Account(found.configuration.account.clone());
+    let account = page_request.read_inline(|at| accounts::list_accounts(at, &scope, None, 1))?.pop();
+    let is_soon = found.link.expires_at - clock::current_millis() < SOON;
+    let form = if is_soon { "%-d %b, %H:%M UTC" } else { "%-d %b" };
+    let expires = Timestamp::from_millisecond(found.link.expires_at).ok().map(|at| at.strftime(form).to_string());
+    Ok(LinkFrame { account: account.map(|account| account.name), expires })
+}
+
 /// The page of an open link. `form` is a form that was sent and has errors.
 async fn link_page(
     page_request: &PageRequest,
@@ -173,50 +220,128 @@ async fn link_page(
     (query, form): (SetupQuery, Option<OauthClientForm>),
 ) -> PageResult {
     let scope = AccountScope::Account(found.configuration.account.clone());
+    let (brand, frame) = (BrandView::read(&page_request.state)?, read_frame(page_request, found)?);
     let mut connection = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?;
     connection.overview.provider = found.provider();
-    let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let provider = connection.overview.provider;
+    if must_choose(found, &query) {
+        return Ok(choice_page(secret, provider, brand, frame));
+    }
+    let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let methods = list_methods(&found.link, provider);
     let token = read_created_token(page_request, secret);
-    let chosen = methods.iter().find(|advice| advice.method.key() == query.method).copied();
-    let has_credential = found.client.is_some() || found.token().is_some() || token.is_some();
-    let is_unchosen = chosen.is_none() && has_credential;
-    let advice =
-        chosen.or_else(|| methods.first().copied()).unwrap_or_else(|| provider.advise_method(CredentialMethod::Token));
+    let view = found.client.clone().map(|client| OauthClientView::new(client, provider, connection.now));
+    let (advice, is_chosen) = choose_method(found, &methods, view.as_ref(), &query.method);
     let is_sent = form.is_some();
     let form = form.unwrap_or_else(|| {
         let authentication = create::choose_authentication(advice.method.key(), provider);
         OauthClientForm::with_defaults(authentication, provider.name)
     });
-    let title = match found.link.purpose {
-        LinkPurpose::Setup => "Set up user provisioning",
-        LinkPurpose::ReplaceToken => "Replace the token",
+    let credentials = LinkCredentials::new(found, connection.now);
+    let token_url = token_url(&page_request.state.server.public_url());
+    let client = view.as_ref().filter(|view| view.advice.method == advice.method);
+    let values = StepValues {
+        scim_url: &connection.url,
+        token_url: &token_url,
+        token: token.as_deref().filter(|text| text.starts_with(secret::PREFIX)),
+        client_id: client.map(|view| view.client.client_id.as_str()),
+        client_secret: client.and_then(|view| find_client_secret(view, token.as_deref())),
     };
-    let mut layout = PageLayout::new(title, None, NavigationEntry::NoSection);
-    let offers_methods = found.credentials_left() > 0 && !is_unchosen;
-    // A reload would empty the form.
-    let has_form = offers_methods && advice.method != CredentialMethod::Token;
-    layout.refresh = (!has_form).then_some(10);
+    let steps = build_steps(provider, &advice, &values, Some(&live));
+    let offers_methods = credentials.left > 0 && is_chosen;
     let page = SetupPage {
-        layout,
+        layout: steps_layout(found, &brand, &live, &credentials),
+        brand,
+        frame,
         form_token: form_token(secret),
+        steps,
         token,
         secret: secret.to_owned(),
         live,
-        expires_at: found.link.expires_at,
         may_choose: found.may_choose_provider(),
         purpose: found.link.purpose,
-        credentials: LinkCredentials::new(found, connection.now),
+        absent: match advice.method {
+            _ if !offers_methods => AbsentToken::Lost,
+            CredentialMethod::Token => AbsentToken::Form(format!("{}/token", page_path(secret)), form_token(secret)),
+            CredentialMethod::Client(_) => AbsentToken::OtherForm,
+        },
         offers_methods,
-        other_methods: methods.into_iter().filter(|other| other.method != advice.method).collect(),
+        credentials,
         advice,
+        methods,
         form,
-        view: found.client.clone().map(|client| OauthClientView::new(client, provider, connection.now)),
-        token_url: token_url(&page_request.state.server.public_url()),
+        view,
         connection,
     };
     Ok(render_page(if is_sent { 422 } else { 200 }, &page))
+}
+
+/// The page on which the holder of a link chooses the provider.
+fn choice_page(secret: &str, provider: &IdentityProvider, brand: BrandView, frame: LinkFrame) -> HttpResponse {
+    let title = brand.product().map_or_else(
+        || "Choose your identity provider".to_owned(),
+        |product| format!("Connect your identity provider to {product}"),
+    );
+    let layout = PageLayout::new(title, None, NavigationEntry::NoSection);
+    let (secret, form_token, present) = (secret.to_owned(), form_token(secret), provider.key);
+    render_page(200, &ChooseProviderPage { layout, brand, frame, secret, form_token, present })
+}
+
+/// The method that the steps are for, and whether its form is on the page: it was asked for, or there is no credential.
+fn choose_method(
+    found: &OpenLink,
+    methods: &[CredentialAdvice],
+    client: Option<&OauthClientView>,
+    key: &str,
+) -> (CredentialAdvice, bool) {
+    let provider = found.provider();
+    let of_token = || provider.advise_method(CredentialMethod::Token);
+    if let Some(chosen) = methods.iter().find(|advice| advice.method.key() == key) {
+        return (*chosen, true);
+    }
+    match client {
+        Some(client) => (client.advice, false),
+        None if found.token().is_some() => (of_token(), false),
+        None => (methods.first().copied().unwrap_or_else(of_token), true),
+    }
+}
+
+/// The layout of the page with the steps, which is updated while something is expected.
+fn steps_layout(found: &OpenLink, brand: &BrandView, live: &LiveTest, credentials: &LinkCredentials) -> PageLayout {
+    let is_rotated = credentials.is_new_used() || credentials.new_token().is_none();
+    let is_complete = match found.link.purpose {
+        LinkPurpose::Setup => live.is_complete() && is_rotated,
+        LinkPurpose::ReplaceToken => credentials.is_new_used(),
+    };
+    let layout = PageLayout::new(page_title(found, brand), None, NavigationEntry::NoSection);
+    PageLayout { refresh: (!is_complete).then_some(REFRESH_SECONDS), ..layout }
+}
+
+/// Title of the page with the steps.
+fn page_title(found: &OpenLink, brand: &BrandView) -> String {
+    let provider = found.provider();
+    let name = if provider.key == providers::CUSTOM_KEY { "your SCIM client" } else { provider.name };
+    match (found.link.purpose, brand.product()) {
+        (LinkPurpose::ReplaceToken, _) => format!("Replace the token in {name}"),
+        (LinkPurpose::Setup, Some(product)) => format!("Connect {name} to {product}"),
+        (LinkPurpose::Setup, None) => format!("Connect {name}"),
+    }
+}
+
+/// Whether the page asks for the provider: on request, or if it is not known and nothing was done yet.
+fn must_choose(found: &OpenLink, query: &SetupQuery) -> bool {
+    let is_unknown = found.provider().key == providers::CUSTOM_KEY
+        && found.link.tokens_made == 0
+        && found.configuration.last_seen.is_none()
+        && query.show != "steps"
+        && query.method.is_empty();
+    found.may_choose_provider() && (query.show == "provider" || is_unknown)
+}
+
+/// The secret of a client, if it is the one that can be shown.
+fn find_client_secret<'t>(view: &OauthClientView, text: Option<&'t str>) -> Option<&'t str> {
+    let is_own = |text: &&str| view.secrets.iter().any(|one| text.ends_with(&one.hint));
+    text.filter(|text| text.starts_with(secret::CLIENT_SECRET_PREFIX)).filter(is_own)
 }
 
 /// The methods that the link offers, the recommended one first. Credentials without an end cannot be created with a link whose
@@ -244,7 +369,7 @@ pub(crate) async fn choose_provider(page_request: PageRequest) -> PageResult {
         let holder = link_holder(&page_request.request);
         page_request.write(move |tx| setup_link_holder::choose_provider(tx, &holder, &digest, provider)).await?;
     }
-    Ok(hide_url(redirect_to(&page_path(&secret)).finish()))
+    Ok(hide_url(redirect_to(&format!("{}?show=steps", page_path(&secret))).finish()))
 }
 
 /// `POST /s/{secret}/token`: creates a token, shown in this browser for a few minutes.
@@ -272,7 +397,7 @@ pub(crate) async fn make_client(page_request: PageRequest) -> PageResult {
     let found =
         page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
     record_link_owner(&page_request, &found);
-    let query = SetupQuery { method: fields.remove("method").unwrap_or_default() };
+    let query = SetupQuery { method: fields.remove("method").unwrap_or_default(), show: String::new() };
     let provider = found.provider();
     let authentication = create::choose_authentication(&query.method, provider);
     // The holder of a link does not choose these.
@@ -318,6 +443,8 @@ pub(crate) async fn show_finish(page_request: PageRequest) -> PageResult {
     let overview = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?.overview;
     let page = FinishSetupPage {
         layout: PageLayout::new("Finish setup", None, NavigationEntry::NoSection),
+        brand: BrandView::read(&page_request.state)?,
+        frame: read_frame(&page_request, &found)?,
         form_token: form_token(&secret),
         secret,
         provider: found.provider().name,
@@ -334,7 +461,8 @@ pub(crate) async fn finish_setup(page_request: PageRequest) -> PageResult {
     let holder = link_holder(&page_request.request);
     page_request.write(move |tx| setup_link_holder::finish_setup(tx, &holder, &digest)).await?;
     let layout = PageLayout::new("Setup finished", None, NavigationEntry::NoSection);
-    Ok(hide_url(render_page(200, &SetupDonePage { layout })))
+    let brand = BrandView::read(&page_request.state)?;
+    Ok(hide_url(render_page(200, &SetupDonePage { layout, brand, frame: LinkFrame::default() })))
 }
 
 fn link_secret_in_path(page_request: &PageRequest) -> (String, TokenDigest) {

@@ -1,0 +1,154 @@
+//! The steps of a provider with the values of a connection: what to enter where, and which steps have worked.
+
+use crate::providers::IdentityProvider;
+use crate::providers::credentials::CredentialAdvice;
+use crate::providers::steps::{ConsoleValue, SetupEffect, SetupStep};
+use crate::settings::{host_of_url, is_loopback_host};
+use crate::web::portal::connections::live_test::{CallFailureGroup, LiveTest};
+use crate::web::public_url::is_https;
+
+/// The values of a connection; `None` if there is none, or if it cannot be shown any more.
+#[derive(Default)]
+pub(crate) struct StepValues<'v> {
+    pub(crate) scim_url: &'v str,
+    pub(crate) token_url: &'v str,
+    pub(crate) token: Option<&'v str>,
+    pub(crate) client_id: Option<&'v str>,
+    pub(crate) client_secret: Option<&'v str>,
+}
+
+/// A step on a page.
+pub(crate) struct StepView {
+    pub(crate) step: &'static SetupStep,
+    pub(crate) number: usize,
+    pub(crate) rows: Vec<StepRow>,
+    pub(crate) is_done: bool,
+    /// Whether it is the first one that is not done.
+    pub(crate) is_current: bool,
+    pub(crate) mistakes: Vec<StepMistake>,
+}
+
+/// A field of the console with its value.
+pub(crate) struct StepRow {
+    pub(crate) label: &'static str,
+    /// Id of the value that is copied; empty for a choice.
+    pub(crate) id: &'static str,
+    /// The value; `None` if it is created first.
+    pub(crate) value: Option<String>,
+    /// Whether it can be shown for a few minutes only.
+    pub(crate) is_secret: bool,
+}
+
+/// What a page offers where a token is not visible.
+pub(crate) enum AbsentToken {
+    /// The form that creates one: its action, and its CSRF token.
+    Form(String, String),
+    /// A link to the credentials.
+    Link(String),
+    /// Another form of the page: the rows without a value are left out.
+    OtherForm,
+    /// Nothing: it was shown once.
+    Lost,
+}
+
+impl AbsentToken {
+    /// Whether a row without a value is left out.
+    pub(crate) fn is_left_out(&self) -> bool {
+        matches!(self, Self::OtherForm)
+    }
+}
+
+/// A request that failed because of what was entered in a step.
+pub(crate) struct StepMistake {
+    pub(crate) title: String,
+    pub(crate) advice: &'static str,
+}
+
+/// Builds the steps for a method. Without `live`, no step is ticked.
+pub(crate) fn build_steps(
+    provider: &IdentityProvider,
+    advice: &CredentialAdvice,
+    values: &StepValues<'_>,
+    live: Option<&LiveTest>,
+) -> Vec<StepView> {
+    let steps = provider.list_steps(advice.method);
+    let is_done = |step: &SetupStep| {
+        step.effect != SetupEffect::NotVisible && live.is_some_and(|live| live.has_seen(step.effect))
+    };
+    let current = steps.iter().position(|step| !is_done(step)).filter(|_| live.is_some());
+    let view = |(at, step): (usize, &'static SetupStep)| StepView {
+        step,
+        number: at + 1,
+        rows: step.list_fields(advice).iter().map(|field| build_row(field.label, field.value, values)).collect(),
+        is_done: is_done(step),
+        is_current: current == Some(at),
+        mistakes: match live {
+            Some(live) if step.has_credentials => list_mistakes(provider, live),
+            _ => Vec::new(),
+        },
+    };
+    steps.into_iter().enumerate().map(view).collect()
+}
+
+fn build_row(label: &'static str, value: ConsoleValue, values: &StepValues<'_>) -> StepRow {
+    let row = |id, value: Option<&str>, is_secret| StepRow { label, id, value: value.map(str::to_owned), is_secret };
+    match value {
+        ConsoleValue::ScimUrl => row("url", Some(values.scim_url), false),
+        ConsoleValue::Token => row("token", values.token, true),
+        ConsoleValue::TokenUrl => row("token-url", Some(values.token_url), false),
+        ConsoleValue::ClientId => row("client-id", values.client_id, false),
+        ConsoleValue::ClientSecret => row("client-secret", values.client_secret, true),
+        ConsoleValue::Text(text) => row("", Some(text), false),
+    }
+}
+
+/// The failed requests after which none has succeeded.
+pub(crate) fn list_mistakes(provider: &IdentityProvider, live: &LiveTest) -> Vec<StepMistake> {
+    let open = live.failures.iter().filter(|failure| !failure.is_resolved);
+    let describe = |failure: &CallFailureGroup| {
+        let hint = failure.hint.as_ref().map_or_else(String::new, |hint| format!(" (…{hint})"));
+        let title =
+            format!("{} sent a request, but {}{hint}, {}", provider.name, failure.rule.refusal_reason, failure.when);
+        StepMistake { title, advice: failure.rule.advice }
+    };
+    open.map(describe).collect()
+}
+
+/// Why identity providers cannot use a provisioning URL; `None` if they can.
+pub(crate) fn find_url_problem(url: &str) -> Option<&'static str> {
+    if is_loopback_host(&host_of_url(url)) {
+        return Some("leads to the server’s own machine only");
+    }
+    (!is_https(url)).then_some("does not begin with https://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::credentials::CredentialMethod;
+    use crate::providers::find_provider;
+
+    #[test]
+    fn the_fields_of_the_credentials_have_the_labels_of_the_console() {
+        let okta = find_provider("okta").unwrap();
+        let values = StepValues { scim_url: "https://s", token_url: "https://t", ..StepValues::default() };
+        let labels = |method| {
+            let steps = build_steps(okta, &okta.advise_method(method), &values, None);
+            assert!(steps.iter().all(|step| !step.is_done && !step.is_current));
+            let step = steps.into_iter().find(|step| step.step.has_credentials).unwrap();
+            step.rows.iter().filter(|row| !row.id.is_empty()).map(|row| (row.label, row.id)).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(CredentialMethod::Token), [("SCIM 2.0 Base Url", "url"), ("OAuth Bearer Token", "token")]);
+        let of_client = labels(okta.credentials[0].method);
+        assert_eq!(of_client[0], ("SCIM connector base URL", "url"));
+        assert_eq!(of_client[3], ("Client Secret", "client-secret"));
+    }
+
+    #[test]
+    fn providers_need_a_public_url_with_https() {
+        assert!(find_url_problem("http://127.0.0.1:8080/x").unwrap().contains("own machine"));
+        assert!(find_url_problem("https://localhost/x").is_some());
+        assert!(find_url_problem("http://scim.example.com/x").unwrap().contains("https"));
+        assert_eq!(find_url_problem("https://scim.example.com/x"), None);
+    }
+}
