@@ -1,6 +1,7 @@
 //! Set-up links of one connection, for the customer's IT admin: create, show once, revoke.
 
 use askama::Template;
+use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
 use crate::auth::secret::BearerToken;
@@ -12,16 +13,16 @@ use crate::management::setup_link_holder;
 use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink, SetupLink};
 use crate::model::setup_link::LinkPurpose;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
-use crate::store::WorkOwner;
-use crate::web::blocking::read_blocking;
+use crate::scim::percent;
+use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
+use crate::web::portal::setup::brand::BrandView;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::{MintTokens, RequiredPermission, Tokens};
-use crate::web::state::AppState;
 
 /// Most links on the page.
 const LINKS_MAX: u32 = 100;
@@ -36,6 +37,8 @@ struct SetupLinksPage {
     layout: PageLayout,
     connection: ConnectionView,
     links: Vec<SetupLink>,
+    /// The last step of the set-up that this server has seen.
+    reached: String,
     form: SetupLinkForm,
     problems: Vec<FormError>,
 }
@@ -135,26 +138,25 @@ impl SetupLinkForm {
 
 async fn list_page<N: RequiredPermission>(
     admin: &PermittedAdmin<N>,
-    state: &AppState,
-    id: String,
+    page_request: &PageRequest,
     form: SetupLinkForm,
     problems: Vec<FormError>,
 ) -> PageResult {
-    let connection = ConnectionView::find(state, &admin.context.scope, &id, "links")?;
-    let scope = admin.context.scope.clone();
-    let links = read_blocking(&state.store, WorkOwner::from_scope(&admin.context.scope), move |at| {
-        setup_links::list_links(at, &scope, &id, None, LINKS_MAX)
-    })
-    .await?;
+    let connection = ConnectionView::read(page_request, &admin.context.scope, "links")?;
+    let (scope, id) = (admin.context.scope.clone(), connection.id().to_owned());
+    let links = page_request.read(move |at| setup_links::list_links(at, &scope, &id, None, LINKS_MAX)).await?;
+    let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
+    let reached = live
+        .reached_step()
+        .map_or_else(|| "Not started".to_owned(), |(number, total, title)| format!("{number} of {total}: {title}"));
     let layout = connection.layout(&admin.signed, "Set-up links");
     let status = if problems.is_empty() { 200 } else { 422 };
-    Ok(render_page(status, &SetupLinksPage { layout, connection, links, form, problems }))
+    Ok(render_page(status, &SetupLinksPage { layout, connection, links, reached, form, problems }))
 }
 
 /// `GET /connections/{id}/links`
 pub(crate) async fn list_links(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
-    list_page(&admin, &page_request.state, page_request.path_parameter("id"), SetupLinkForm::default(), Vec::new())
-        .await
+    list_page(&admin, &page_request, SetupLinkForm::default(), Vec::new()).await
 }
 
 /// `POST /connections/{id}/links`
@@ -163,7 +165,7 @@ pub(crate) async fn create_link(admin: PermittedAdmin<MintTokens>, page_request:
     let form = page_request.form::<SetupLinkForm>(&admin.signed).await?;
     let problems = form.problems();
     if !problems.is_empty() {
-        return list_page(&admin, &page_request.state, id, form, problems).await;
+        return list_page(&admin, &page_request, form, problems).await;
     }
     let secret = BearerToken::generate_link().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let purpose = form.read_purpose().unwrap_or_default();
@@ -200,6 +202,23 @@ struct NewSetupLinkPage {
     connection: ConnectionView,
     /// The URL, while it can be shown.
     address: Option<String>,
+    /// Name of the product, or of the connection.
+    product: String,
+}
+
+impl NewSetupLinkPage {
+    /// A `mailto:` URL with a text that contains the link.
+    fn mail_url(&self, address: &str) -> String {
+        let product = &self.product;
+        let subject = format!("Set up user provisioning for {product}");
+        let body = format!(
+            "Hello,\r\n\r\nwith this link you connect your identity provider to {product}:\r\n\r\n{address}\r\n\r\nThe page has \
+             the steps and checks the connection. You need no account. Please do not forward the link: it can create \
+             credentials.\r\n"
+        );
+        let encode = |text: &str| utf8_percent_encode(text, percent::RESERVED).to_string();
+        format!("mailto:?subject={}&body={}", encode(&subject), encode(&body))
+    }
 }
 
 /// `GET /connections/{id}/links/made`: the URL of the new link.
@@ -207,7 +226,9 @@ pub(crate) async fn show_new_link(admin: PermittedAdmin<Tokens>, page_request: P
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "links")?;
     let address = one_time_secrets::reveal_secret(&page_request, &admin.signed, &link_secret_context(connection.id()))?;
     let layout = connection.layout(&admin.signed, "Send this link");
-    Ok(render_page(200, &NewSetupLinkPage { layout, connection, address }))
+    let brand = BrandView::read(&page_request.state)?;
+    let product = brand.product().unwrap_or_else(|| connection.name()).to_owned();
+    Ok(render_page(200, &NewSetupLinkPage { layout, connection, address, product }))
 }
 
 #[derive(Default, Deserialize)]
