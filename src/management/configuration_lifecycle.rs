@@ -12,11 +12,12 @@ use crate::management::configurations::{
 };
 use crate::management::quotas;
 use crate::management::tokens::{self, TokenDraft};
-use crate::model::account;
+use crate::model::account::{self, AccountFilter};
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::{self, Configuration, ConfigurationSource, InitialSync};
 use crate::model::event::EventAction;
 use crate::model::hold::HoldSettings;
+use crate::model::names;
 use crate::model::switches::Preset;
 use crate::providers;
 use crate::provisioning::purge;
@@ -25,7 +26,9 @@ use crate::store::tables::configurations as rows;
 use crate::store::tables::configurations::NewConfigurationRow;
 use crate::store::tables::purge as purge_rows;
 use crate::store::tables::purge::PendingPurge;
-use crate::store::tables::{counts, held_changes, holds, request_log, setup_links, tombstones};
+use crate::store::tables::{
+    accounts as account_rows, counts, held_changes, holds, request_log, setup_links, tombstones,
+};
 use crate::store::{Snapshot, Tx};
 
 /// A request to create a configuration.
@@ -114,6 +117,27 @@ pub fn create_configuration(tx: &Tx<'_>, context: &AuditContext, new: &NewConfig
     let entry = NewAuditEntry::new("configuration.created", None, Some(describe_configuration(&created)));
     append_audit_entry(tx, context, &created, entry)?;
     Ok(created)
+}
+
+/// Returns a name for a connection that has none: account and provider, such as `Acme – Okta`, with a number if the account
+/// has one with this name.
+pub fn suggest_name(at: &Snapshot<'_>, account_id: &str, provider: &str) -> Result<String> {
+    let found = account_rows::find_account_by_id(at, account_id)?;
+    let account = found.as_ref().map_or(account_id, |account| account.name.as_str());
+    let filter = found.as_ref().map(|account| AccountFilter::Only(account.reference()));
+    let existing = match &filter {
+        Some(_) => rows::list_configurations(at, filter.as_ref())?,
+        None => Vec::new(),
+    };
+    let is_taken = |name: &str| existing.iter().any(|one| one.connection_name.to_lowercase() == name.to_lowercase());
+    // The end is never cut: it has the provider and the number.
+    let build = |number: usize| {
+        let end = if number == 1 { format!(" – {provider}") } else { format!(" – {provider} {number}") };
+        let start: String = account.chars().take(names::MAX_CHARS.saturating_sub(end.chars().count())).collect();
+        format!("{}{end}", start.trim_end())
+    };
+    let free = (1..=existing.len() + 1).map(build).find(|name| !is_taken(name));
+    Ok(free.unwrap_or_else(|| build(existing.len() + 2)))
 }
 
 /// Deletes a live configuration. From the commit on its tokens are invalid and its name is available. Its users and groups
@@ -291,6 +315,27 @@ mod tests {
             let events = self.store.read_inline(|snapshot| events::list_events_after(snapshot, 0, 100));
             events.unwrap().into_iter().map(|event| event.kind).collect()
         }
+    }
+
+    #[test]
+    fn a_suggested_name_has_account_and_provider_and_a_number_if_it_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let suggest = |account: &str| {
+            let account = account.to_owned();
+            store.write_blocking(move |tx| suggest_name(tx, &account, "Okta")).unwrap()
+        };
+        let create = |name: String| {
+            let new = NewConfiguration { connection_name: Some(name), ..NewConfiguration::sample("acme") };
+            store.write_blocking(move |tx| create_configuration(tx, &AuditContext::server(), &new)).unwrap()
+        };
+        assert_eq!(suggest("acme"), "acme – Okta");
+        create("Acme – okta".to_owned());
+        assert_eq!(suggest("acme"), "acme – Okta 2");
+        create("acme – Okta 2".to_owned());
+        assert_eq!(suggest("acme"), "acme – Okta 3");
+        let long = suggest(&"x".repeat(100));
+        assert!(long.chars().count() == 64 && long.ends_with("x – Okta"), "{long}");
     }
 
     #[test]

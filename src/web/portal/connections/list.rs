@@ -375,6 +375,11 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
     let (secret, cookie) =
         one_time_secrets::seal_secret(&page_request.state.server, &admin.signed, &new.id, token.reveal())?;
     let written = page_request.write(move |tx| {
+        let name = match &new.connection_name {
+            Some(name) => name.clone(),
+            None => configuration_lifecycle::suggest_name(tx, &new.account, provider.name)?,
+        };
+        let new = NewConfiguration { connection_name: Some(name), ..new.clone() };
         sessions::create_with_one_time_secret(tx, &secret, |tx| {
             configuration_lifecycle::create_configuration(tx, &context, &new)
         })
@@ -382,7 +387,7 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
     match written.await {
         Ok(made) => Ok(redirect_to(&format!("/connections/{}/token", made.id)).cookie(cookie).finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            let sentence = "This account has a connection of that name already. Choose another.".to_owned();
+            let sentence = "This customer already has a connection with this name. Choose another.".to_owned();
             render_new_connection(
                 &admin,
                 &page_request.state.store,
@@ -406,7 +411,7 @@ fn validate_form(fields: &NewConnectionForm, account: &str) -> Vec<FormError> {
         note("provider", "Choose the identity provider.".to_owned());
     }
     if account.is_empty() {
-        note("account", "Say which account it is for: your own id of the customer.".to_owned());
+        note("account", "Enter a customer ID.".to_owned());
     } else if let Err(error) = account::check_id(account) {
         note("account", render_message(&error));
     }
