@@ -124,7 +124,7 @@ export async function setUpWithClient(page, hand, guest, connection) {
   const { status, idp } = await fetchToken(values);
   expect(status === 200, `the values of the link return ${status}`);
   await idp.test();
-  await waitForText(guest.page, link, /Access token fetched \(done\)/);
+  await waitForText(guest.page, link, /Access token fetched\s*\(done\)/);
   await idp.user("dora@example.com");
   await finishSetup(guest, link);
 }
