@@ -127,7 +127,7 @@ pub fn list_home_findings(
 fn check_state(store: &Store) -> Finding {
     const ABOUT: &str = "Database";
     match store.service_state().cause() {
-        None => Finding::fine(ABOUT, "The server can write to its database, and no damage was found."),
+        None => Finding::fine(ABOUT, "Writable. No corruption found (quick check)."),
         Some(cause) => Finding::problem(ABOUT, describe_cause(store, cause), cause.next_step()),
     }
 }
@@ -194,7 +194,7 @@ fn check_wal(figures: &StoreStatistics) -> Finding {
         return Finding::problem(ABOUT, message, "Check the disk and the log of the server.");
     }
     if bytes <= WAL_MAX_BYTES {
-        return Finding::fine(ABOUT, format!("The size of the write-ahead log is {size}."));
+        return Finding::fine(ABOUT, format!("WAL size {size}."));
     }
     let next = "Look for failed checkpoints in the log of the server, and for a program that keeps the database open, such as sqlite3.";
     Finding::warning(ABOUT, format!("The write-ahead log has grown to {size}: it cannot be checkpointed."), next)
@@ -203,7 +203,7 @@ fn check_wal(figures: &StoreStatistics) -> Finding {
 fn check_dropped_entries(running: &ServerStatus) -> Finding {
     const ABOUT: &str = "Logs";
     match (running.calls_dropped, running.lines_dropped) {
-        (0, 0) => Finding::fine(ABOUT, "No log entries were dropped since the start."),
+        (0, 0) => Finding::fine(ABOUT, "No log lines dropped."),
         (calls, 0) => Finding::warning(
             ABOUT,
             format!("{calls} calls were served but not stored in the request log since the start."),

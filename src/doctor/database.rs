@@ -131,7 +131,7 @@ fn report_start_doubt(doubt: StartDoubt) -> Finding {
         format_duration(difference.saturating_abs()),
         if difference > 0 { "after" } else { "before" },
     );
-    let next = "Check the clock of the machine. If the server was off in the meantime and the time is right, accept it in the portal under Settings, Doctor, with POST /directory/resources/v1/settings/clock, or wait.";
+    let next = "Check the clock of the machine. If the server was off in the meantime and the time is right, accept it in the portal under Settings, Health, with POST /directory/resources/v1/settings/clock, or wait.";
     Finding::warning(CLOCK_ABOUT, message, next)
 }
 
@@ -142,7 +142,7 @@ fn report_leap(leap: HeldLeap, now: Millis) -> Finding {
         format_duration(leap.difference.saturating_abs()),
         format_duration(now - leap.since)
     );
-    let next = "Set the clock of the machine. If its new time is right, accept it: in the portal under Settings, Doctor, with POST /directory/resources/v1/settings/clock, or by a restart.";
+    let next = "Set the clock of the machine. If its new time is right, accept it: in the portal under Settings, Health, with POST /directory/resources/v1/settings/clock, or by a restart.";
     Finding::problem(CLOCK_ABOUT, message, next)
 }
 
@@ -183,14 +183,12 @@ fn check_expiring_tokens(rows: &DatabaseSummary) -> Finding {
     const ABOUT: &str = "Tokens";
     let count = rows.expiring.len();
     if count == 0 {
-        return Finding::fine(ABOUT, "No token of a connection expires within 14 days.");
+        return Finding::fine(ABOUT, "No token expires within 14 days.");
     }
     let named = rows.expiring.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
     let more = if count > NAMED_MAX { ", …" } else { "" };
-    let message = format!(
-        "{count} token{} within 14 days ({named}{more}).",
-        if count == 1 { " of a connection expires" } else { "s of connections expire" }
-    );
+    let message =
+        format!("{count} token{} within 14 days ({named}{more}).", if count == 1 { " expires" } else { "s expire" });
     Finding::warning(ABOUT, message, "Rotate them on the tokens page of the connection, or with rollcall token rotate.")
 }
 
@@ -224,7 +222,7 @@ fn check_quotas(rows: &DatabaseSummary) -> Finding {
     const ABOUT: &str = "Quotas";
     let count = rows.full_quotas.len();
     if count == 0 {
-        return Finding::fine(ABOUT, "No connection and no account uses 80 % of a quota.");
+        return Finding::fine(ABOUT, "No connection and no customer uses 80 % of a quota.");
     }
     let named = rows.full_quotas.iter().take(NAMED_MAX).map(|one| {
         let percent = one.status.percent().unwrap_or_default();

@@ -108,7 +108,7 @@ pub fn check_backups(settings: &Settings, now: Millis) -> Finding {
     const ABOUT: &str = "Backups";
     let Some(schedule) = &settings.backups else {
         let next = "Set --backup-dir (ROLLCALL_BACKUP_DIR) to a folder, preferably on another disk, and copy it to another machine.";
-        return Finding::warning(ABOUT, "Scheduled backups are disabled.", next);
+        return Finding::warning(ABOUT, "Automatic backups are off.", next);
     };
     let every = Millis::try_from(schedule.interval.as_millis()).unwrap_or(Millis::MAX);
     let folder = schedule.folder.display();

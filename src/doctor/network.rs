@@ -22,7 +22,7 @@ pub(super) fn check_network(
     let mut findings = vec![check_public_url(&rows.public_url), check_transport(settings)];
     findings.extend(check_certificate(settings, running, now));
     if let Some(running) = running {
-        let none = || Finding::fine("Proxy", "Only trusted proxies sent a forwarding header.");
+        let none = || Finding::fine("Proxy", "Forwarded headers come only from trusted proxies.");
         findings.push(running.untrusted_proxy.map_or_else(none, report_untrusted_proxy));
     }
     findings
@@ -30,9 +30,9 @@ pub(super) fn check_network(
 
 pub(super) fn check_public_url(url: &str) -> Finding {
     const ABOUT: &str = "Public URL";
-    let next = "Set it in the portal under Settings, This server, or with --public-url.";
+    let next = "Set it in the portal under Settings, General, or with --public-url.";
     if is_loopback_host(&host_of_url(url)) {
-        return Finding::warning(ABOUT, format!("{url} is not reachable from another machine."), next);
+        return Finding::warning(ABOUT, format!("{url} can’t be reached from other machines."), next);
     }
     if !url.starts_with("https://") {
         return Finding::problem(ABOUT, format!("{url} is not HTTPS: tokens are sent unencrypted."), next);

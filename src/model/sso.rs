@@ -202,7 +202,7 @@ impl SsoRefusal {
             Self::IdentityInUse => "The identity is linked to another admin.",
             Self::NoPassword => {
                 "The admin with this e-mail address is not linked, and has no password to confirm the link. Set one \
-                 under Admins, and give it to the admin."
+                 under People, and give it to the admin."
             }
             Self::Disabled => "The admin is disabled.",
             Self::NoRole => "None of the groups in the claim is mapped to a role.",

@@ -33,11 +33,11 @@ export async function firstRun(page, hand, server) {
   await hand.fill("Your name", OWNER.name);
   await hand.fill("E-mail address", OWNER.email);
   await hand.fill("Password", "short");
-  await hand.press("Create the first account");
+  await hand.press("Create owner account");
   expect(await page.locator("#problems").isVisible(), "a short password is not refused");
   expect(await page.getByLabel("Your name").inputValue() === OWNER.name, "the input is lost after a refusal");
   await hand.fill("Password", OWNER.password);
-  await hand.press("Create the first account");
+  await hand.press("Create owner account");
   await heading(page, /Home/);
   const again = await page.context().request.get(server.setup);
   expect(again.status() === 404, `the address of the first run still works: ${again.status()}`);
@@ -205,15 +205,15 @@ export async function oneTimeCodes(page, hand, server, { email, password }) {
   await page.goto(`${server.address}/profile`);
   await enter(page, hand, email, password);
   await hand.fill("Your password", password);
-  await hand.press("Set up one-time codes");
+  await hand.press("Set up two-step sign-in");
   const secret = await page.getByLabel("Secret", { exact: true }).inputValue();
   await hand.fill("Code", "000000");
-  await hand.press("Switch on");
+  await hand.press("Turn on");
   expect(await page.locator("#problems").isVisible(), "a wrong code switches codes on");
   await hand.fill("Code", code(secret));
-  await hand.press("Switch on");
+  await hand.press("Turn on");
   const recovery = (await page.locator("ul.mono li").first().innerText()).trim();
-  await hand.follow("I have saved them");
+  await hand.follow("I saved my codes");
   await signInAgain();
   await hand.fill("Code", code(secret, 1));
   await hand.press("Sign in");
@@ -226,19 +226,19 @@ export async function oneTimeCodes(page, hand, server, { email, password }) {
   await heading(page, /Profile/);
   await page.waitForTimeout(13_000);
   await hand.fill("Your password", password);
-  await hand.press("Switch one-time codes off");
-  expect(/One-time codes are off/.test(await page.locator("main").innerText()), "codes cannot be switched off");
+  await hand.press("Turn off two-step sign-in");
+  expect(/Two-step sign-in is off/.test(await page.locator("main").innerText()), "codes cannot be switched off");
 }
 
 /** A custom role and a key: first invalid forms, then valid ones. */
 export async function rolesAndKeys(page, hand, server) {
-  for (const [list, add, save, remove] of [["roles", "Add a role", "Save the role", "Remove the role"], ["keys", "Create an API key", "Create the key", "Revoke the key"]]) {
+  for (const [list, add, save, remove] of [["roles", "Add role", "Save role", "Delete role"], ["keys", "Create API key", "Create key", "Revoke key"]]) {
     await page.goto(`${server.address}/settings/${list}`);
     await hand.follow(add);
     await hand.press(save);
     expect(await page.locator("#problems").isVisible(), `an empty name is accepted at ${list}`);
     await hand.fill("Name", "Of the flow");
-    await hand.tick("see the audit log", true);
+    await hand.tick("View the audit log", true);
     await hand.press(save);
     if (list === "keys") { expect((await page.getByLabel("Secret", { exact: true }).inputValue()).length > 30, "there is no secret"); }
     if (list === "roles") { await hand.follow("Of the flow"); }

@@ -40,10 +40,10 @@ async function agree(page, hand, provider, look) {
   await page.goto(`${page.url().split("/").slice(0, 3).join("/")}/settings/sso`);
   await look(page);
   await hand.fill("Issuer", `${provider.issuer}/`);
-  await hand.fill("Client id", CLIENT.id);
+  await hand.fill("Client ID", CLIENT.id);
   await hand.fill("Client secret", CLIENT.secret);
   await hand.press("Save");
-  await hand.follow("Test it");
+  await hand.follow("Test sign-in");
   await heading(page, /The test failed/);
   await look(page);
   await hand.follow("Back to the settings");
@@ -53,7 +53,7 @@ async function agree(page, hand, provider, look) {
   await look(page);
   await hand.fill("Client secret", CLIENT.secret);
   await hand.press("Save");
-  await hand.follow("Test it");
+  await hand.follow("Test sign-in");
   await vouch(page, "olive");
   await heading(page, /The provider answers/);
   await hasText(page, /may sign in: found by the e-mail address[^]*olive@example.com, verified/);
@@ -81,16 +81,16 @@ async function signIns(page, hand, server, open, look) {
   for (const user of ["sven", "una", "unknown"]) {
     const other = await visitor(open, server);
     await enter(other, user);
-    await heading(other, /Single sign-on did not work/);
+    await heading(other, /Single sign-on didn’t work/);
     if (user === "sven") { await look(other); }
     await other.goto(server.address);
     await heading(other, /Sign in/);
   }
   await page.goto(`${server.address}/settings/sso`);
-  await hand.tick("Add admins when they first sign in", true);
+  await hand.tick("Add people when they first sign in", true);
   await hand.fill("Domains", "example.com");
   await hand.fill("Claim", "groups");
-  await hand.fill("Table", "admins = provisioning-manager\nstaff = provisioning-manager");
+  await hand.fill("Role mapping", "admins = provisioning-manager\nstaff = provisioning-manager");
   await hand.press("Save");
   const nils = await visitor(open, server, "/profile");
   await enter(nils, "nils");
@@ -98,7 +98,7 @@ async function signIns(page, hand, server, open, look) {
   await hasText(nils, /Nils Newcomer[^]*Provisioning manager/);
   const sven = await visitor(open, server);
   await enter(sven, "sven");
-  await heading(sven, /Single sign-on did not work/);
+  await heading(sven, /Single sign-on didn’t work/);
 }
 
 /** Manipulated answers, and a provider that does not answer. */
@@ -109,11 +109,11 @@ async function manipulatedAnswers(server, open, provider) {
   url.searchParams.set("state", "state-of-another-browser");
   await changed.goto(url.href);
   await vouch(changed, "vera");
-  await heading(changed, /Single sign-on did not work/);
+  await heading(changed, /Single sign-on didn’t work/);
   provider.fails = true;
   const unlucky = await visitor(open, server);
   await enter(unlucky, "vera");
-  await heading(unlucky, /Single sign-on did not work/);
+  await heading(unlucky, /Single sign-on didn’t work/);
   provider.fails = false;
   await new Mouse(unlucky).follow("Try again");
   await heading(unlucky, /Home|Connections/);
@@ -122,13 +122,13 @@ async function manipulatedAnswers(server, open, provider) {
 /** If single sign-on is required, an owner can still sign in without the provider. */
 async function withoutProvider(page, hand, server, open, provider, look) {
   await page.goto(`${server.address}/settings/sso`);
-  await hand.tick("Passwords for owners only", true);
+  await hand.tick("Require SSO", true);
   await hand.press("Save");
   provider.stop();
   const owner = await visitor(open, server);
   await look(owner);
   const mouse = new Mouse(owner);
-  await mouse.follow("An owner, and the provider does not answer?");
+  await mouse.follow("Sign in with a password instead (owners only)");
   await mouse.fill("E-mail address", OWNER.email);
   await mouse.fill("Password", OWNER.password);
   await mouse.press("Sign in");

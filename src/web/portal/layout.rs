@@ -143,23 +143,25 @@ pub(super) fn find_notice(query: &str) -> Option<&'static str> {
 }
 
 const NOTICES: &[(&str, &str)] = &[
-    ("account", "The account was added."),
-    ("account-deleted", "The account is deleted, and its API keys are dead."),
+    ("account", "Customer added."),
+    ("account-deleted", "Customer deleted; its API keys no longer work."),
     ("schema-added", "The schema was added. Requests know it from the next one on."),
     ("declared", "The attributes are declared. Requests store them from the next one on."),
-    ("schema-removed", "The schema is gone."),
-    ("backup", "The backup was made and checked."),
+    ("schema-removed", "Schema removed."),
+    ("backup", "Backup created and verified."),
     ("clock", "The server uses the time of the machine."),
-    ("backup-runs", "A backup is being made. It appears in the list when it is done and was checked."),
-    ("identity-linked", "Linked. You may sign in with this identity from now on."),
-    ("codes-off", "One-time codes are off, and the recovery codes are gone."),
-    ("disabled", "Disabled. The admin is signed out everywhere."),
-    ("enabled", "Enabled. The admin may sign in again."),
-    ("own-password", "Your password is changed. Your other sessions have ended."),
-    ("password", "The password is changed. Every other session of the admin has ended."),
-    ("admin", "The admin was added."),
-    ("role-removed", "The role is gone."),
-    ("saved", "Your changes were saved."),
+    ("backup-runs", "A backup is being created. It appears in the list when it is verified."),
+    ("identity-linked", "Linked. You can sign in with this identity from now on."),
+    ("codes-off", "Two-step sign-in is off. The recovery codes are deleted."),
+    ("disabled", "Account disabled. The person is signed out everywhere."),
+    ("enabled", "Account enabled. The person can sign in again."),
+    ("own-password", "Password changed. Your other sessions have ended."),
+    ("password", "Password changed. The person is signed out everywhere."),
+    ("joined", "Welcome. Protect your account: set up two-step sign-in below."),
+    ("joined-sso", "Your account is ready. Sign in through your provider to continue."),
+    ("invite-revoked", "Invitation revoked. The link no longer works."),
+    ("role-removed", "Role deleted."),
+    ("saved", "Changes saved."),
     ("restored", "Restored, with the same id. If there are many memberships, they return within seconds."),
     ("paused", "Paused. Changes are accepted and stored, and are sent to your application when you resume."),
     ("resumed", "Resumed. Changes made while paused are sent to your application in order."),
@@ -175,11 +177,8 @@ const NOTICES: &[(&str, &str)] = &[
     ),
     ("purged", "Purged. Nothing of it is left."),
     ("session", "Ended. That browser is signed out."),
-    ("sso-removed", "Single sign-on is gone."),
-    (
-        "unlinked",
-        "The admin’s identities are forgotten. The next single sign-on asks for the password before it links one again.",
-    ),
+    ("sso-removed", "Single sign-on removed."),
+    ("unlinked", "Identities unlinked. The next single sign-on asks for the password before it links one again."),
     ("signed-out", "You are signed out."),
     ("client-added", "The OAuth client was added."),
     ("client-disabled", "Disabled. Its access tokens stopped working at once, and it gets no new ones."),
@@ -248,6 +247,8 @@ pub(crate) enum PageError {
     /// The set-up link is unknown, has ended or has expired, or does not allow the action. Its holder may have no portal login, so
     /// the page links to no other.
     RefusedLink(Reason),
+    /// The invitation is unknown, has ended or has expired. Its holder has no portal login yet.
+    RefusedInvite(Reason),
     /// Any other error, described in a sentence.
     Failed { status: u16, detail: String },
 }
@@ -273,7 +274,7 @@ impl PageError {
             Self::SignIn { .. } => 303,
             Self::MissingPermission(_) | Self::ForeignForm => 403,
             Self::NotFound => 404,
-            Self::RefusedLink(reason) => Error::new(*reason).kind().status(),
+            Self::RefusedLink(reason) | Self::RefusedInvite(reason) => Error::new(*reason).kind().status(),
             Self::Failed { status, .. } => *status,
         }
     }
@@ -283,7 +284,7 @@ impl PageError {
         let (title, sentences) = self.title_and_sentences();
         // A notice in the query belongs to another page.
         let layout = PageLayout { notice: None, ..PageLayout::new(title, signed, NavigationEntry::NoSection) };
-        let has_start = !matches!(self, Self::RefusedLink(_));
+        let has_start = !matches!(self, Self::RefusedLink(_) | Self::RefusedInvite(_));
         let mut response = render_page(self.status(), &ErrorPage { layout, sentences, has_start });
         if self.status() == 503 {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -294,26 +295,27 @@ impl PageError {
     /// Title and sentences of the error page.
     fn title_and_sentences(&self) -> (&'static str, Vec<String>) {
         match self {
-            Self::SignIn { .. } => ("Sign in", vec!["Sign in to go on.".to_owned()]),
+            Self::SignIn { .. } => ("Sign in", vec!["Sign in to continue.".to_owned()]),
             Self::MissingPermission(permission) => (
-                "You may not do this",
+                "You don’t have permission",
                 vec![
-                    format!("This needs the permission “{permission}”, which your role does not have."),
+                    format!("This needs the permission “{permission}”, which your role doesn’t have."),
                     "An owner can give you a role that has it.".to_owned(),
                 ],
             ),
             Self::ForeignForm => (
-                "This form is too old",
+                "This page expired",
                 vec![
-                    "It did not come from a page of this session, so nothing was changed.".to_owned(),
-                    "Go back, reload the page, and send it again.".to_owned(),
+                    "Reload and try again.".to_owned(),
+                    "The form did not come from a page of this session, so nothing was changed.".to_owned(),
                 ],
             ),
             Self::NotFound => {
-                ("There is no such page", vec!["It may have been deleted, or it is not yours to see.".to_owned()])
+                ("Page not found", vec!["It may have been deleted, or you don’t have access to it.".to_owned()])
             }
             Self::RefusedLink(reason) => describe_refused_link(*reason),
-            Self::Failed { status, detail } if *status < 500 => ("This did not work", vec![detail.clone()]),
+            Self::RefusedInvite(reason) => describe_refused_invite(*reason),
+            Self::Failed { status, detail } if *status < 500 => ("This didn’t work", vec![detail.clone()]),
             Self::Failed { detail, .. } => ("Not possible right now", vec![detail.clone()]),
         }
     }
@@ -343,6 +345,21 @@ pub(super) fn describe_refused_link(reason: Reason) -> (&'static str, Vec<String
             "There is no such set-up link",
             vec!["Open the complete link that you received, or ask the person who sent it for a new one.".to_owned()],
         ),
+    }
+}
+
+/// Title and sentences of the page for an invitation that cannot be accepted.
+fn describe_refused_invite(reason: Reason) -> (&'static str, Vec<String>) {
+    let ask = "Ask the person who invited you for a new one.".to_owned();
+    match reason {
+        Reason::LinkEnded => {
+            ("This invitation has ended", vec!["It was already used, replaced or revoked.".to_owned(), ask])
+        }
+        Reason::LinkExpired => ("This invitation has expired", vec![ask]),
+        _ => {
+            let sentence = "Open the complete link that you received, or ask the person who invited you for a new one.";
+            ("Invitation not found", vec![sentence.to_owned()])
+        }
     }
 }
 

@@ -283,5 +283,5 @@ fn oauth_client_routes() -> Vec<PortalRoute> {
 
 /// `GET /settings`
 async fn redirect_to_settings(_: settings::admins::SystemAdmin) -> PageResult {
-    Ok(redirect_to("/settings/people").finish())
+    Ok(redirect_to("/settings/server").finish())
 }

@@ -20,7 +20,8 @@ use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageRes
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::settings::admins::SystemAdmin;
 use crate::web::portal::settings::roles::{
-    PermissionTemplate, checked_permissions, initial_permissions, offered_permissions, offered_templates,
+    PermissionTemplate, checked_permissions, describe_permissions, initial_permissions, offered_permissions,
+    offered_templates,
 };
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps;
@@ -42,6 +43,10 @@ struct KeysPage {
 }
 
 impl KeysPage {
+    fn permissions(key: &ApiKey) -> String {
+        describe_permissions(key.permissions)
+    }
+
     fn made(key: &ApiKey) -> (String, String) {
         format_time(key.created_at)
     }
@@ -105,7 +110,7 @@ fn render_new_api_key(
     problems: Vec<FormError>,
 ) -> PageResult {
     let accounts = store.read_inline(|at| accounts::list_accounts(at, &AccountScope::AllAccounts, None, 200))?;
-    let layout = PageLayout::new("Create an API key", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new("Create API key", Some(&admin.signed), NavigationEntry::Settings);
     let permissions = offered_permissions(admin.signed.permissions, now);
     let templates = offered_templates(admin.signed.permissions);
     let status = if problems.is_empty() { 200 } else { 422 };
@@ -174,6 +179,12 @@ struct KeyPage {
     key: ApiKey,
     /// The secret, while it can be shown.
     secret: Option<String>,
+}
+
+impl KeyPage {
+    fn permissions(&self) -> String {
+        describe_permissions(self.key.permissions)
+    }
 }
 
 /// `GET /settings/keys/{id}`: a key, with its secret for five minutes after it was created.

@@ -17,9 +17,9 @@ use crate::web::state::AppState;
 struct DoctorPage {
     layout: PageLayout,
     tab: &'static str,
-    found: Vec<Finding>,
-    problems: usize,
-    warnings: usize,
+    /// Problems and warnings, the worst first.
+    open: Vec<Finding>,
+    passed: Vec<Finding>,
     has_leap: bool,
     has_start_doubt: bool,
 }
@@ -33,6 +33,10 @@ impl DoctorPage {
             Severity::Problem => "failing",
         }
     }
+
+    fn label(one: &Finding) -> &'static str {
+        if one.grade == Severity::Problem { "Problem" } else { "Warning" }
+    }
 }
 
 /// `GET /settings/doctor`
@@ -44,12 +48,12 @@ pub(crate) async fn show_doctor(admin: SystemAdmin, page_request: PageRequest) -
         Ok(doctor::list_findings(&state.server.settings, &state.store, &rows, Some(&running_state(&state)), now))
     };
     let found = page_request.read(look).await?;
-    let count = |grade| found.iter().filter(|one| one.grade == grade).count();
-    let (problems, warnings) = (count(Severity::Problem), count(Severity::Warning));
+    let (mut open, passed): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.grade > Severity::Fine);
+    open.sort_by_key(|one| std::cmp::Reverse(one.grade));
     let has_leap = clock::find_held_leap().is_some();
     let has_start_doubt = !has_leap && clock::find_start_doubt().is_some();
-    let layout = PageLayout::new("Doctor", Some(&admin.signed), NavigationEntry::Settings);
-    Ok(render_page(200, &DoctorPage { layout, tab: "doctor", found, problems, warnings, has_leap, has_start_doubt }))
+    let layout = PageLayout::new("Health", Some(&admin.signed), NavigationEntry::Settings);
+    Ok(render_page(200, &DoctorPage { layout, tab: "doctor", open, passed, has_leap, has_start_doubt }))
 }
 
 #[derive(Deserialize)]

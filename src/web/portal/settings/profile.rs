@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::clock;
 use crate::management::sessions::{self, Session};
 use crate::management::{admins, one_time_codes, sso};
-use crate::messages::render_message;
+use crate::messages::render_sentence;
 use crate::model::admin::{check_password, normalize_email};
 use crate::model::permission::Permission;
 use crate::scim::password::{self, PasswordDigest};
@@ -79,6 +79,10 @@ impl ProfilePage {
         find_field_error(&self.problems, field)
     }
 
+    fn browser(one: &Session) -> String {
+        describe_browser(&one.user_agent)
+    }
+
     fn since(one: &Session) -> (String, String) {
         (clock::format_rfc3339(one.created_at), timestamps::format_minute(one.created_at))
     }
@@ -105,7 +109,42 @@ impl ProfilePage {
     }
 
     fn themes() -> [(Theme, &'static str); 3] {
-        [(Theme::Auto, "As the device says"), (Theme::Light, "Light"), (Theme::Dark, "Dark")]
+        [(Theme::Auto, "System"), (Theme::Light, "Light"), (Theme::Dark, "Dark")]
+    }
+}
+
+/// The browser and the operating system of a `User-Agent`, such as "Chrome on Linux". Only names of these lists are returned.
+fn describe_browser(user_agent: &str) -> String {
+    // Browsers name others too, so the more specific names come first.
+    const BROWSERS: [(&str, &str); 10] = [
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("Vivaldi/", "Vivaldi"),
+        ("SamsungBrowser/", "Samsung Internet"),
+        ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
+        ("CriOS/", "Chrome"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ];
+    const SYSTEMS: [(&str, &str); 7] = [
+        ("Windows", "Windows"),
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let find = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(part, _)| user_agent.contains(part)).map(|(_, name)| *name)
+    };
+    match (find(&BROWSERS), find(&SYSTEMS)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), None) => browser.to_owned(),
+        (None, Some(system)) => format!("Unknown browser on {system}"),
+        (None, None) => "Unknown browser".to_owned(),
     }
 }
 
@@ -163,7 +202,7 @@ pub(crate) async fn set_password(admin: AnyAdmin, page_request: PageRequest) -> 
     let address = request_middleware::caller_address(&page_request.request);
     let fields = page_request.form::<PasswordForm>(&admin.signed).await?;
     if let Err(error) = check_password(&fields.password, &admin.signed.email) {
-        let sentence = render_message(&error);
+        let sentence = render_sentence(&error);
         return profile_page(&admin, &page_request.state, vec![FormError { field: "password", sentence }]);
     }
     if let Err(sentence) = check_own_password(&admin, &page_request.state, &fields.present, address).await? {
@@ -195,13 +234,13 @@ pub(crate) async fn check_own_password(
 ) -> Result<Result<(), String>, crate::web::portal::layout::PageError> {
     let key = normalize_email(&admin.signed.email).unwrap_or_default();
     if state.limits.login_throttle.record_sign_in(&key, address).is_some() {
-        return Ok(Err("Too many tries. Wait a little, then try again.".to_owned()));
+        return Ok(Err("Too many attempts. Wait a moment, then try again.".to_owned()));
     }
     let found = state.store.read_inline(|at| admins::find_credentials_by_id(at, &admin.signed.admin))?;
     let digest = found.and_then(|found| found.password_digest).map(PasswordDigest);
-    let Ok(text) = password::parse_password(text) else { return Ok(Err("Give your present password.".to_owned())) };
+    let Ok(text) = password::parse_password(text) else { return Ok(Err("Enter your current password.".to_owned())) };
     let is_right = state.limits.hashing.verify(HashingLane::KnownDevice, text, digest).await?;
-    Ok(if is_right { Ok(()) } else { Err("This is not your present password.".to_owned()) })
+    Ok(if is_right { Ok(()) } else { Err("This is not your current password.".to_owned()) })
 }
 
 #[derive(Default, Deserialize)]
@@ -246,7 +285,8 @@ pub(crate) async fn set_zone(admin: AnyAdmin, page_request: PageRequest) -> Page
         ("", _) => zone_cookie("", 0),
         (_, Some(zone)) => zone_cookie(zone.name(), YEAR),
         (wrong, None) => {
-            let sentence = format!("There is no time zone “{wrong}”. Write it like Europe/Berlin, or leave it empty.");
+            let sentence =
+                format!("There is no time zone “{wrong}”. Enter one such as Europe/Berlin, or leave it empty.");
             return profile_page(&admin, &page_request.state, vec![FormError { field: "zone", sentence }]);
         }
     };
@@ -261,4 +301,41 @@ pub(crate) async fn set_theme(admin: AnyAdmin, page_request: PageRequest) -> Pag
     let cookie: Cookie<'static> =
         cookies::new_cookie(&page_request.state.server, session::THEME_COOKIE, theme.as_str().to_owned(), seconds);
     Ok(redirect_to("/profile?done=saved").cookie(cookie).finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_agent_is_named_by_browser_and_system() {
+        let webkit = "AppleWebKit/537.36 (KHTML, like Gecko)";
+        for (user_agent, name) in [
+            (format!("Mozilla/5.0 (X11; Linux x86_64) {webkit} Chrome/140.0.0.0 Safari/537.36"), "Chrome on Linux"),
+            (format!("Mozilla/5.0 (X11; Linux x86_64) {webkit} HeadlessChrome/140.0 Safari/537.36"), "Chrome on Linux"),
+            (
+                format!("Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/140.0 Safari/537.36 Edg/140.0"),
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
+                "Firefox on macOS",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Version/18.5 Mobile/15E148 Safari/604.1"
+                    .to_owned(),
+                "Safari on iPhone",
+            ),
+            (
+                format!("Mozilla/5.0 (Linux; Android 10; K) {webkit} Chrome/140.0 Mobile Safari/537.36"),
+                "Chrome on Android",
+            ),
+            ("curl/8.5.0".to_owned(), "curl"),
+            ("something (Linux)".to_owned(), "Unknown browser on Linux"),
+            ("<b>x</b>".to_owned(), "Unknown browser"),
+            (String::new(), "Unknown browser"),
+        ] {
+            assert_eq!(describe_browser(&user_agent), name, "{user_agent}");
+        }
+    }
 }

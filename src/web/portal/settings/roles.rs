@@ -22,16 +22,24 @@ type RoleForm = BTreeMap<String, String>;
 /// Description of a permission for admins.
 pub(crate) fn permission_help(permission: Permission) -> &'static str {
     match permission {
-        Permission::ProvisioningRead => "see connections",
-        Permission::ProvisioningCreate => "add connections and change their settings",
-        Permission::ProvisioningDelete => "delete connections and purge what they left",
-        Permission::ProvisioningTokens => "create and revoke tokens and set-up links",
-        Permission::DirectoryRead => "see users and groups",
-        Permission::RequestsRead => "see the request log",
-        Permission::AuditRead => "see the audit log",
-        Permission::WebhooksManage => "manage webhooks",
-        Permission::SystemAdmin => "administer Rollcall (accounts, admins, roles, API keys, settings)",
+        Permission::ProvisioningRead => "View connections",
+        Permission::ProvisioningCreate => "Add connections and change their settings",
+        Permission::ProvisioningDelete => "Delete connections and purge retained data",
+        Permission::ProvisioningTokens => "Create and revoke tokens and set-up links",
+        Permission::DirectoryRead => "View users and groups",
+        Permission::RequestsRead => "View the request log",
+        Permission::AuditRead => "View the audit log",
+        Permission::WebhooksManage => "Manage webhooks",
+        Permission::SystemAdmin => "Administer Rollcall (people, roles, API keys, settings)",
     }
+}
+
+/// The permissions in words, separated by semicolons; "All" for all of them.
+pub(crate) fn describe_permissions(permissions: Permissions) -> String {
+    if permissions == Permissions::ALL {
+        return "All".to_owned();
+    }
+    permissions.iter().map(permission_help).collect::<Vec<_>>().join("; ")
 }
 
 /// Permissions to start a form with.
@@ -107,6 +115,13 @@ struct RolesPage {
     found: Vec<Role>,
 }
 
+impl RolesPage {
+    /// All permissions, each with its description.
+    fn permissions() -> [(Permission, &'static str); Permission::ALL.len()] {
+        Permission::ALL.map(|permission| (permission, permission_help(permission)))
+    }
+}
+
 /// `GET /settings/roles`
 pub(crate) async fn list_roles(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let found = page_request.read_inline(roles::list_roles)?;
@@ -139,7 +154,7 @@ impl RolePage {
 
     fn new(admin: &SystemAdmin, role: &Role, problems: Vec<FormError>) -> Self {
         let id = Some(role.id.clone()).filter(|id| !id.is_empty());
-        let title = if id.is_some() { format!("Role · {}", role.name) } else { "Add a role".to_owned() };
+        let title = if id.is_some() { format!("Role · {}", role.name) } else { "Add role".to_owned() };
         let layout = PageLayout::new(title, Some(&admin.signed), NavigationEntry::Settings);
         let permissions = offered_permissions(admin.signed.permissions, role.permissions);
         let templates = if id.is_none() { offered_templates(admin.signed.permissions) } else { Vec::new() };

@@ -46,7 +46,7 @@ fn server_page(
     let (self_service, account_webhooks) = state
         .store
         .read_inline(|at| Ok((instance::is_self_service_enabled(at)?, instance::are_account_webhooks_enabled(at)?)))?;
-    let layout = PageLayout::new("This server", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new("General", Some(&admin.signed), NavigationEntry::Settings);
     let is_fixed = state.server.public.is_fixed();
     let page = ServerPage { layout, tab: "server", public_url, is_fixed, self_service, account_webhooks, problems };
     Ok(render_page(status, &page))

@@ -10,7 +10,7 @@ use crate::auth::secret::{self, TokenDigest};
 use crate::clock;
 use crate::management::admins::{self, AdminDraft};
 use crate::management::{instance, sessions};
-use crate::messages::render_message;
+use crate::messages::render_sentence;
 use crate::model::admin::{OWNER, check_name, check_password, normalize_email};
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::scim::password;
@@ -119,7 +119,7 @@ pub(crate) async fn save_first_run(page_request: PageRequest) -> PageResult {
     Ok(redirect_to("/").cookie(session::renew_session_cookie(&state.server, cookie.value())).finish())
 }
 
-fn audit_context(request: &HttpRequest, new_admin: &AdminDraft) -> AuditContext {
+pub(super) fn audit_context(request: &HttpRequest, new_admin: &AdminDraft) -> AuditContext {
     AuditContext {
         actor: Actor { kind: ActorKind::Admin, id: new_admin.id.clone(), name: new_admin.email.clone() },
         scope: AccountScope::AllAccounts,
@@ -136,5 +136,5 @@ fn validate_form(fields: &FirstRunForm) -> Vec<FormError> {
         ("password", check_password(&fields.password, &fields.email)),
     ];
     let failed = checks.into_iter().filter_map(|(field, checked)| Some((field, checked.err()?)));
-    failed.map(|(field, error)| FormError { field, sentence: render_message(&error) }).collect()
+    failed.map(|(field, error)| FormError { field, sentence: render_sentence(&error) }).collect()
 }

@@ -20,7 +20,7 @@ use crate::web::sso_provider;
 use crate::web::state::AppState;
 
 /// The sentence for too many attempts.
-pub(super) const TOO_MANY_TRIES: &str = "Too many tries. Wait a little, then try again.";
+pub(super) const TOO_MANY_TRIES: &str = "Too many attempts. Wait a moment, then try again.";
 
 /// The sentence after a sign-in ended because of its code.
 const SIGN_IN_ENDED: &str =
@@ -38,6 +38,8 @@ struct SignInPage {
     /// Whether only owners may use a password, and whether the form asks for one anyway.
     owners_only: bool,
     asks_password: bool,
+    /// Whether no admin exists yet.
+    is_new: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -74,6 +76,7 @@ impl SignInPage {
             sso: offered.map(|configuration| configuration.label),
             owners_only: only,
             asks_password: !only || problem.is_some(),
+            is_new: problem.is_none() && state.store.read_inline(admins::has_no_admins)?,
         })
     }
 
@@ -123,7 +126,7 @@ pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
     }
     let Some(found) = found.filter(|_| is_right && is_allowed) else {
         state.metrics.record_sign_in(SignInOutcome::Rejected);
-        let sentence = "The e-mail address or the password is not right.";
+        let sentence = "Wrong email or password.";
         let page = SignInPage::new(state, fields.email, fields.next.as_deref(), Some(sentence))?;
         return Ok(form_page(401, &page));
     };
@@ -141,7 +144,7 @@ pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
 
 /// Whether the admin may sign in with a password. If single sign-on is required, only owners may, so that an
 /// unreachable provider does not lock out every admin.
-fn may_use_password(state: &AppState, admin: &Admin) -> bool {
+pub(super) fn may_use_password(state: &AppState, admin: &Admin) -> bool {
     let is_owner = admin.role == OWNER && admin.account.is_none();
     is_owner
         || sso_provider::load_configuration(state).is_ok_and(|stored| {

@@ -327,7 +327,7 @@ struct SsoFailedPage {
 fn failure_page(status: u16) -> HttpResponse {
     render_page(
         status,
-        &SsoFailedPage { layout: PageLayout::new("Single sign-on did not work", None, NavigationEntry::NoSection) },
+        &SsoFailedPage { layout: PageLayout::new("Single sign-on didn’t work", None, NavigationEntry::NoSection) },
     )
 }
 
