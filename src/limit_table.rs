@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::delivery::{scheduler, sender};
+use crate::management::admins::invites;
 use crate::management::{
     idempotency, one_time_codes, request_log, schema_extensions, sessions, setup_link_holder, setup_links, sso, tokens,
     webhooks,
@@ -476,6 +477,7 @@ fn list_work_limits() -> Vec<LimitRow> {
         row("waiting for events", seconds(api::events::WAIT_MAX), "400"),
         row("live tokens of a configuration", count(tokens::LIVE_TOKENS_MAX), "the oldest is revoked"),
         row("live set-up links of a configuration", count(setup_links::LIVE_LINKS_MAX), "409"),
+        row("open invitations of admins", count(invites::OPEN_INVITES_MAX), "409"),
         row("logged calls of a configuration", count(request_log::STORED_CALLS_MAX), "the oldest are removed"),
         row(
             "of these, calls without a known token",
@@ -494,6 +496,7 @@ fn list_lifetimes() -> Vec<LimitRow> {
         setting("session_max", "session of an admin", millis(portal.sessions.total), "sign in again"),
         row("requested lifetime of a provisioning token", seconds(api::tokens::EXPIRES_IN_MAX), "400"),
         row("lifetime of a set-up link", seconds(setup_links::LIFETIME_MAX_SECONDS), "400"),
+        row("lifetime of an invitation", millis(invites::LIFETIME), "410"),
         row("cursor of a list", seconds(cursor::LIFETIME_SECONDS), "400 `expiredCursor`"),
         row("response for an `Idempotency-Key`", millis(idempotency::RETENTION_MS), "the request is executed again"),
         row("logged calls", seconds(request_log::RETENTION_DAYS * 86_400), "they are removed"),

@@ -401,7 +401,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::NameControlCharacters => "{field} must not contain control characters",
         Reason::AdminNameLength => "the name must have 1 to {max} characters",
         Reason::EmailInvalid => "the e-mail address must look like name@example.com",
-        Reason::PasswordTooShort => "the password must have at least {min} characters; a sentence is easy to remember",
+        Reason::PasswordTooShort => "use at least {min} characters",
         Reason::PasswordTooLong => "the password may have at most {max} characters",
         Reason::PasswordTooCommon => {
             "the password is too common; choose several unrelated words, such as a sentence of your own"
@@ -483,6 +483,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::LinkActionNotAllowed => "this set-up link does not allow this; ask its sender for another one",
         Reason::LinkTokensSpent => "{max} tokens were made with this link; ask the sender for a new link",
         Reason::TooManyLinks => "the configuration has {max} live links: revoke one first",
+        Reason::TooManyInvites => "there are {max} open invitations: revoke one first",
         // API keys and permissions.
         Reason::OauthClientNotFound => "there is no such OAuth client",
         Reason::OauthSecretNotFound => "the client has no such secret",
@@ -563,9 +564,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::SsoRoleClaimMissing => "enter the claim that the table of roles reads",
         Reason::SsoRoleMissing => "choose the role of added admins",
         Reason::SsoRoleUnknown => "there is no role “{role}”",
-        Reason::SsoOwnerPassword => {
-            "set a password for at least one owner first, in case the provider is not available"
-        }
+        Reason::SsoOwnerPassword => "set a password for at least one owner first, in case the provider is unavailable",
         Reason::SsoSecretSealed => "the client secret was encrypted with another key; enter it again",
         // Webhooks.
         Reason::WebhookNotFound => "there is no webhook {id}",

@@ -412,6 +412,7 @@ reasons! {
     LinkActionNotAllowed "link_action_not_allowed" Forbidden ();
     LinkTokensSpent "link_tokens_spent" Conflict ("max");
     TooManyLinks "too_many_links" Conflict ("max");
+    TooManyInvites "too_many_invites" Conflict ("max");
     // OAuth clients.
     OauthClientNotFound "oauth_client_not_found" NotFound ();
     OauthSecretNotFound "oauth_secret_not_found" NotFound ();

@@ -1,5 +1,7 @@
 //! Portal accounts (admins): first run, creation and changes. At least one owner who can sign in must remain.
 
+pub mod invites;
+
 use serde_json::{Value, json};
 
 use crate::auth::secret::TokenDigest;

@@ -100,8 +100,8 @@ pub fn count_access(at: &Snapshot<'_>, key: i64) -> Result<AccountAccess> {
     })
 }
 
-/// Ends all access to the account: disables its admins, ends their sessions and sign-ins, revokes API keys and tokens, ends set-up
-/// links, and deletes the positions of its feed readers.
+/// Ends all access to the account: disables its admins, ends their sessions, sign-ins and invitations, revokes API keys and tokens,
+/// ends set-up links, and deletes the positions of its feed readers.
 pub fn end_access(tx: &Tx<'_>, key: i64) -> Result<()> {
     for sql in [
         "DELETE FROM sessions WHERE admin_id IN (SELECT id FROM admins WHERE account = ?1) AND ?2 IS NOT NULL",
@@ -114,6 +114,7 @@ pub fn end_access(tx: &Tx<'_>, key: i64) -> Result<()> {
              AND configuration IN (SELECT configuration FROM configurations WHERE account = ?1)",
         "UPDATE setup_links SET ended_at = ?2 WHERE ended_at IS NULL
              AND configuration IN (SELECT configuration FROM configurations WHERE account = ?1)",
+        "UPDATE admin_invites SET ended_at = ?2 WHERE account = ?1 AND ended_at IS NULL",
         "DELETE FROM feed_positions WHERE account = ?1 AND ?2 IS NOT NULL",
     ] {
         tx.run(sql, params![key, tx.now])?;

@@ -2,6 +2,7 @@
 
 pub mod access_tokens;
 pub mod accounts;
+pub mod admin_invites;
 pub mod admins;
 pub mod api_keys;
 pub mod audit;

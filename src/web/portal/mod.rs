@@ -58,11 +58,14 @@ fn all_routes() -> Vec<PortalRoute> {
     .collect()
 }
 
-/// First run, sign-in and sign-out.
+/// First run, invitations, sign-in and sign-out.
 fn sign_in_routes() -> Vec<PortalRoute> {
     vec![
         route_at("/").get(home::show_home),
         route_at("/setup/{code}").get(sign_in::first_run::show_first_run).post(sign_in::first_run::save_first_run),
+        route_at("/invite/{secret}")
+            .get(sign_in::invitation::show_invitation)
+            .post(sign_in::invitation::accept_invitation),
         route_at("/login").get(sign_in::login::show_sign_in).post(sign_in::login::submit_sign_in),
         route_at("/login/code").get(sign_in::one_time_codes::show_code_form).post(sign_in::one_time_codes::submit_code),
         route_at("/login/sso").get(sign_in::sso::begin_sso),
@@ -201,7 +204,11 @@ fn settings_routes() -> Vec<PortalRoute> {
         route_at("/profile/theme").post(settings::profile::set_theme),
         route_at("/settings").get(redirect_to_settings),
         route_at("/settings/people").get(settings::admins::list_admins),
-        route_at("/settings/people/new").get(settings::admins::show_new_admin).post(settings::admins::create_admin),
+        route_at("/settings/people/new")
+            .get(settings::invites::show_invite_form)
+            .post(settings::invites::create_invite),
+        route_at("/settings/people/invites/{invite}").get(settings::invites::show_invite),
+        route_at("/settings/people/invites/{invite}/revoke").post(settings::invites::revoke_invite),
         route_at("/settings/people/{id}").get(settings::admins::show_admin).post(settings::admins::update_admin),
         route_at("/settings/people/{id}/active").post(settings::admins::set_admin_active),
         route_at("/settings/people/{id}/unlink").post(settings::admins::unlink_admin),

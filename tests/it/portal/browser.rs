@@ -197,8 +197,15 @@ pub(crate) fn with_fields(request: Request, fields: &[(&str, &str)]) -> Request 
 pub(crate) fn new_admin(app: &App, role: &str, account: Option<&str>) -> String {
     static ADMINS: AtomicU32 = AtomicU32::new(1);
     let email = format!("admin-{}@portal.example", ADMINS.fetch_add(1, Ordering::Relaxed));
+    add_admin(app, &email, role, account);
+    email
+}
+
+/// Creates an admin with this e-mail address and the password of all tests on the command line.
+#[track_caller]
+pub(crate) fn add_admin(app: &App, email: &str, role: &str, account: Option<&str>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-    command.args(["admin", "create", "--email", &email, "--role", role]).arg("--data-dir").arg(&app.data);
+    command.args(["admin", "create", "--email", email, "--role", role]).arg("--data-dir").arg(&app.data);
     if let Some(account) = account {
         command.args(["--account", account]);
     }
@@ -206,5 +213,4 @@ pub(crate) fn new_admin(app: &App, role: &str, account: Option<&str>) -> String 
     child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{role}: {}", String::from_utf8_lossy(&output.stderr));
-    email
 }

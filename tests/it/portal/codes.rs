@@ -156,7 +156,7 @@ fn wrong_codes_from_any_address_end_the_sign_in_and_the_admin_is_notified() {
     // The password is accepted, but no code for a minute.
     let page = send_password(&mut thief, &email).answered(429);
     let wait: u64 = page.header("retry-after").unwrap().parse().unwrap();
-    assert!((30..=61).contains(&wait) && page.contains("too many wrong ones"), "{wait}: {}", page.text);
+    assert!((30..=61).contains(&wait) && page.contains("too many wrong codes"), "{wait}: {}", page.text);
     let audit = owner.get("/audit/export.json?action=admin.codes_blocked").answered(200);
     assert_eq!(audit.text.matches("admin.codes_blocked").count(), 1, "{}", audit.text);
     let page = owner.get("/connections");

@@ -19,7 +19,7 @@ fn the_home_page_has_the_states_the_worst_problems_first_and_the_latest_changes(
     let mut owner = Browser::owner(&app);
     let empty = owner.get("/").answered(200);
     assert!(empty.contains("No connections yet") && empty.contains("href=\"/connections/new\""), "{}", empty.text);
-    assert!(empty.contains("0 of 6") && empty.contains("Scheduled backups are disabled"), "{}", empty.text);
+    assert!(empty.contains("0 of 6") && empty.contains("Automatic backups are off"), "{}", empty.text);
     let live = app.configuration_of("acme", "okta");
     let failing = app.configuration_of("zeta", "azure-ad");
     app.configuration_of("idle", "other");
@@ -37,7 +37,7 @@ fn the_home_page_has_the_states_the_worst_problems_first_and_the_latest_changes(
     // The failing connection is in front of the missing backups, and each has one action.
     let (attention, changes) = page.text.split_once("id=\"changes\"").unwrap();
     let position = |text: &str| attention.find(text).unwrap_or_else(|| panic!("no {text} in {}", page.text));
-    assert!(position("pill failing\">Failing") < position("Scheduled backups are disabled"), "{}", page.text);
+    assert!(position("pill failing\">Failing") < position("Automatic backups are off"), "{}", page.text);
     assert!(attention.contains(&format!("href=\"/connections/{}\">Open", failing.id)), "{}", page.text);
     // The rejected request is a change, the search is not.
     assert!(

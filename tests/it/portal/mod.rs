@@ -5,6 +5,7 @@ pub(crate) mod browser;
 mod codes;
 mod connection_pages;
 mod home;
+mod invitations;
 mod not_found;
 mod oauth_clients;
 mod overview;

@@ -103,6 +103,8 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/settings/people/new", [200, 403, 403, 403]),
     ("/settings/people/{admin_id}", [200, 403, 403, 403]),
     ("/settings/people/unknown", [404, 403, 403, 403]),
+    ("/settings/people/invites/{invite}", [200, 403, 403, 403]),
+    ("/settings/people/invites/unknown", [404, 403, 403, 403]),
     ("/settings/roles", [200, 403, 403, 403]),
     ("/settings/roles/new", [200, 403, 403, 403]),
     ("/settings/roles/{role}", [200, 403, 403, 403]),
@@ -114,6 +116,7 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/settings/server", [200, 403, 403, 403]),
     ("/settings/backup", [200, 403, 403, 403]),
     ("/settings/branding", [200, 403, 403, 403]),
+    ("/settings/backup/unknown", [404, 403, 403, 403]),
     ("/settings/doctor", [200, 403, 403, 403]),
     ("/settings/about", [200, 403, 403, 403]),
     ("/settings/about/licences", [200, 403, 403, 403]),
@@ -177,6 +180,7 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/profile/wrong-codes", [403, 403, 403]),
     ("/profile/zone", [403, 403, 403]),
     ("/settings/people/new", [403, 403, 403]),
+    ("/settings/people/invites/{invite}/revoke", [403, 403, 403]),
     ("/settings/people/{admin_id}", [403, 403, 403]),
     ("/settings/people/{admin_id}/active", [403, 403, 403]),
     ("/settings/people/{admin_id}/password", [403, 403, 403]),
@@ -202,6 +206,8 @@ const FORMS: &[(&str, [u16; 3])] = &[
 const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/setup/unknown", 404),
     ("POST", "/setup/unknown", 404),
+    ("GET", "/invite/unknown", 404),
+    ("POST", "/invite/unknown", 403),
     ("GET", "/login", 200),
     ("POST", "/login", 403),
     ("GET", "/login/code", 303),
@@ -225,7 +231,8 @@ const OPEN: &[(&str, &str, u16)] = &[
 ];
 
 /// The placeholders of the tables above.
-const PARTS: [&str; 23] = [
+const PARTS: [&str; 24] = [
+    "{invite}",
     "{left}",
     "{export}",
     "{connection}",
@@ -273,10 +280,7 @@ impl PortalFixture {
         let user = live.created("/Users", &sample::user("user@house.example"));
         let group = live.created("/Groups", &sample::group("House", &[&user]));
         let connection = format!("/connections/{}", live.id);
-        let made = owner.submit(&format!("{connection}/links"), &[("life", "3600")]).answered(200);
-        let secret = made.between("/s/", "\"").to_owned();
-        let links = owner.get(&format!("{connection}/links"));
-        let link_id = links.between(&format!("action=\"{connection}/links/"), "/revoke").to_owned();
+        let (secret, link_id) = add_link(&mut owner, &connection);
         let tokens = owner.get(&format!("{connection}/tokens"));
         let token = tokens.between(&format!("href=\"{connection}/tokens/01"), "\"").to_owned();
         let (oauth_client, oauth_secret) = add_oauth_client(&mut owner, &connection);
@@ -287,6 +291,7 @@ impl PortalFixture {
         let role_name = format!("Auditor {}", owner.email);
         owner.submit("/settings/roles/new", &[("name", &role_name), ("audit.read", "on")]).answered(200);
         let key = owner.submit("/settings/keys/new", &[("name", "house"), ("audit.read", "on")]).answered(200);
+        let invite = add_invite(&mut owner);
         let webhook = add_webhook(&mut owner);
         let personal_data = add_export(&mut owner, &account, &user);
         let others = [
@@ -298,6 +303,7 @@ impl PortalFixture {
         let role = link(&owner.get("/settings/roles"), "/settings/roles/", &role_name);
         let parts = vec![
             ("{receipt}", receipt),
+            ("{invite}", invite),
             ("{left}", left),
             ("{export}", "users.csv".to_owned()),
             ("{connection}", live.id),
@@ -326,6 +332,20 @@ impl PortalFixture {
     fn path(&self, template: &str) -> String {
         self.parts.iter().fold(template.to_owned(), |path, (part, value)| path.replace(part, value))
     }
+}
+
+/// Adds a set-up link; returns its secret and its id.
+fn add_link(owner: &mut Browser, connection: &str) -> (String, String) {
+    let made = owner.submit(&format!("{connection}/links"), &[("life", "3600")]).answered(200);
+    let links = owner.get(&format!("{connection}/links"));
+    let id = links.between(&format!("action=\"{connection}/links/"), "/revoke").to_owned();
+    (made.between("/s/", "\"").to_owned(), id)
+}
+
+/// Invites an admin; returns the id of the invitation.
+fn add_invite(owner: &mut Browser) -> String {
+    let page = owner.submit("/settings/people/new", &[("email", "house@invite.example"), ("role", "viewer")]);
+    page.answered(200).at.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 /// Exports the data of a user; returns the id of the request.
@@ -528,7 +548,7 @@ fn a_valid_form_token_does_not_replace_a_permission() {
     {
         let path = fixture.path(template);
         let page = fixture.others[viewer].submit_only(&path, &[]).answered(403);
-        assert!(page.contains("You may not do this"), "{template}: {}", page.text);
+        assert!(page.contains("You don’t have permission"), "{template}: {}", page.text);
     }
 }
 

@@ -182,7 +182,7 @@ fn finish_setup(visitor: &mut Browser, path: &str) {
         "{}",
         page.text
     );
-    assert!(!page.contains("Go to the start") && !page.contains("no such page"), "{}", page.text);
+    assert!(!page.contains("Go to the home page") && !page.contains("Page not found"), "{}", page.text);
     for form in ["token", "client", "provider", "done"] {
         visitor.submit(&format!("{path}/{form}"), &[]).answered(410);
     }
@@ -272,7 +272,7 @@ fn the_provider_that_the_holder_of_a_link_chooses_is_stored_before_the_first_cal
     let page = wait_for_text(&mut visitor, &path, "A request had a valid token of this connection.");
     assert!(!page.contains("?show=provider"), "{}", page.text);
     let refused = visitor.submit(&choose, &[("provider", "okta")]).answered(403);
-    assert!(refused.contains("does not allow this") && !refused.contains("Go to the start"), "{}", refused.text);
+    assert!(refused.contains("does not allow this") && !refused.contains("Go to the home page"), "{}", refused.text);
     let audit = app.operator().get("/directory/resources/v1/audit?account=portal-link-provider").answered(200);
     let items = audit.json["items"].as_array().unwrap();
     let changed = items.iter().find(|item| item["action"] == "configuration.updated").unwrap();
@@ -346,12 +346,16 @@ fn a_link_grants_nothing_else_and_rejects_forms_of_other_sites() {
     assert!(submit_form(&mut visitor, &page, &format!("{path}/done")).answered(200).contains("Setup finished"));
     visitor.get(&path).answered(410);
     let unknown = visitor.get(&format!("/s/rcl_{}", "x".repeat(43))).answered(404);
-    assert!(unknown.contains("There is no such set-up link") && !unknown.contains("Go to the start"));
+    assert!(unknown.contains("There is no such set-up link") && !unknown.contains("Go to the home page"));
     let listed = owner.get(&format!("/connections/{}/links", client.id));
     let revoke = format!("/connections/{}/links/{}", client.id, listed.between(&format!("{}/links/", client.id), "\""));
     owner.submit(&revoke, &[]).answered(200);
     let revoked = visitor.get(&other).answered(410);
-    assert!(revoked.contains("This set-up link has ended") && !revoked.contains("Go to the start"), "{}", revoked.text);
+    assert!(
+        revoked.contains("This set-up link has ended") && !revoked.contains("Go to the home page"),
+        "{}",
+        revoked.text
+    );
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn secrets_of_the_settings_are_masked_and_stay_when_the_form_is_saved() {
     }
     let saved = [("url", masked.as_str()), ("headers", "x-team: ***\nauthorization: ***"), ("description", "Renamed")];
     let page = owner.submit(&format!("{path}/settings"), &fields(&saved)).answered(200);
-    assert!(page.contains("<h1>Renamed</h1>") && page.contains("Your changes were saved."), "{}", page.text);
+    assert!(page.contains("<h1>Renamed</h1>") && page.contains("Changes saved."), "{}", page.text);
     let test = owner.submit(&format!("{path}/test"), &[]).answered(200);
     assert!(test.contains("Accepted.") && test.contains("Your application answered 200"), "{}", test.text);
     assert!(test.contains("&#60;b&#62;seen") && !test.contains("<b>seen"), "{}", test.text);
@@ -431,7 +431,11 @@ fn an_admin_of_an_account_manages_its_webhooks_if_the_operator_allows_it() {
     }
     own.submit_only("/webhooks/new", &fields(&[("url", "https://acme.example.com/")])).answered(403);
     let page = owner.submit("/settings/server/account-webhooks", &[("account_webhooks", "on")]).answered(200);
-    assert!(page.contains("name=\"account_webhooks\" value=\"on\" checked"), "{}", page.text);
+    assert!(
+        page.contains("name=\"account_webhooks\" value=\"on\" aria-describedby=\"account_webhooks-help\" checked"),
+        "{}",
+        page.text
+    );
     assert!(own.get("/connections").contains("href=\"/webhooks\""));
     assert!(own.get("/webhooks").answered(200).contains("No webhooks yet"));
     own.get(&of_operator).answered(404);

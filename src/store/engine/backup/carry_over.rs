@@ -14,10 +14,11 @@ use crate::model::permission::Permissions;
 use crate::store::engine::sqlite_errors::describe_damage;
 
 /// A credential that ends at a time: table, key column, column of the end, plural name.
-const ENDED_CREDENTIALS: [(&str, &str, &str, &str); 3] = [
+const ENDED_CREDENTIALS: [(&str, &str, &str, &str); 4] = [
     ("tokens", "digest", "revoked_at", "tokens"),
     ("api_keys", "id", "revoked_at", "API keys"),
     ("setup_links", "id", "ended_at", "set-up links"),
+    ("admin_invites", "id", "ended_at", "invitations"),
 ];
 
 /// What was carried over.
@@ -95,10 +96,11 @@ fn carry_over_tables(
 }
 
 /// The tables with something to carry over.
-const CARRIED_TABLES: [&str; 13] = [
+const CARRIED_TABLES: [&str; 14] = [
     "tokens",
     "api_keys",
     "setup_links",
+    "admin_invites",
     "instance",
     "roles",
     "sso_provider",

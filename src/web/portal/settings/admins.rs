@@ -3,12 +3,13 @@
 use askama::Template;
 use serde::Deserialize;
 
-use crate::clock;
+use crate::clock::{self, Millis};
 use crate::error::{Error, ErrorKind};
+use crate::management::admins::invites::{self, AdminInvite};
 use crate::management::{accounts, admins, roles, sso};
-use crate::messages::render_message;
+use crate::messages::{render_message, render_sentence};
 use crate::model::account::{Account, AccountRef};
-use crate::model::admin::{Admin, Role, check_name, check_password, normalize_email};
+use crate::model::admin::{Admin, Role, check_name, check_password};
 use crate::model::audit_context::AccountScope;
 use crate::scim::password;
 use crate::store::{Store, WorkOwner};
@@ -17,7 +18,7 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session;
-use crate::web::portal::timestamps;
+use crate::web::portal::timestamps::{self, PageTime};
 use crate::web::required_permission::{OperatorOnly, System};
 
 /// A signed-in admin who may manage the server: `system.admin` without a limit to one account.
@@ -31,7 +32,8 @@ pub(crate) fn check_within_own_permissions(admin: &SystemAdmin, role: &Role) -> 
     if role.permissions.intersection(admin.signed.permissions) == role.permissions {
         return Ok(());
     }
-    let detail = format!("“{}” may do more than you, so you cannot assign, remove or change it.", role.name);
+    let detail =
+        format!("“{}” has permissions that you don’t have, so you can’t assign, delete or change it.", role.name);
     Err(PageError::Failed { status: 403, detail })
 }
 
@@ -42,11 +44,26 @@ struct AdminsPage {
     tab: &'static str,
     found: Vec<Admin>,
     roles: Vec<Role>,
+    /// Invitations that were neither accepted nor revoked.
+    invites: Vec<AdminInvite>,
+    now: Millis,
 }
 
 impl AdminsPage {
-    fn role(&self, of: &Admin) -> &str {
-        self.roles.iter().find(|role| role.id == of.role).map_or("none", |role| &role.name)
+    fn role(&self, id: &str) -> &str {
+        self.roles.iter().find(|role| role.id == id).map_or("none", |role| &role.name)
+    }
+
+    fn inviter(&self, invite: &AdminInvite) -> &str {
+        self.found.iter().find(|admin| admin.id == invite.invited_by).map_or("", |admin| &admin.name)
+    }
+
+    fn is_expired(&self, invite: &AdminInvite) -> bool {
+        invite.expires_at <= self.now
+    }
+
+    fn expires(invite: &AdminInvite) -> PageTime {
+        PageTime::from_millis(invite.expires_at)
     }
 
     fn last_sign_in(target: &Admin) -> Option<(String, String)> {
@@ -56,35 +73,38 @@ impl AdminsPage {
 
 /// `GET /settings/people`
 pub(crate) async fn list_admins(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let (found, roles) = page_request.read(|at| Ok((admins::list_admins(at)?, roles::list_roles(at)?))).await?;
-    let layout = PageLayout::new("Admins", Some(&admin.signed), NavigationEntry::Settings);
-    Ok(render_page(200, &AdminsPage { layout, tab: "people", found, roles }))
+    let look = |at: &crate::store::Snapshot<'_>| {
+        Ok((admins::list_admins(at)?, roles::list_roles(at)?, invites::list_unanswered_invites(at)?))
+    };
+    let (found, roles, invites) = page_request.read(look).await?;
+    let layout = PageLayout::new("People", Some(&admin.signed), NavigationEntry::Settings);
+    Ok(render_page(200, &AdminsPage { layout, tab: "people", found, roles, invites, now: clock::current_millis() }))
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct AdminForm {
-    email: String,
-    name: String,
-    role: String,
-    account: String,
-    password: String,
+pub(super) struct AdminForm {
+    pub(super) email: String,
+    pub(super) name: String,
+    pub(super) role: String,
+    pub(super) account: String,
+    pub(super) password: String,
 }
 
 impl AdminForm {
     /// The account that the role is limited to; `None` for all accounts.
-    fn account(&self) -> Option<String> {
+    pub(super) fn account(&self) -> Option<String> {
         Some(self.account.trim()).filter(|account| !account.is_empty()).map(str::to_owned)
     }
 }
 
-/// The page of one admin, or of a new one.
+/// The page of one admin, or the form of an invitation.
 #[derive(Template)]
 #[template(path = "portal/admin.html")]
-struct AdminPage {
+pub(super) struct AdminPage {
     layout: PageLayout,
     tab: &'static str,
-    /// The admin of the page; `None` on the page that adds one.
+    /// The admin of the page; `None` on the page that invites one.
     admin: Option<Admin>,
     fields: AdminForm,
     roles: Vec<Role>,
@@ -99,7 +119,7 @@ impl AdminPage {
         find_field_error(&self.problems, field)
     }
 
-    fn read(
+    pub(super) fn read(
         admin: &SystemAdmin,
         store: &Store,
         target: Option<Admin>,
@@ -115,83 +135,31 @@ impl AdminPage {
             ))
         })?;
         let roles = roles.into_iter().filter(|role| check_within_own_permissions(admin, role).is_ok()).collect();
-        let title = target.as_ref().map_or("Add an admin", |target| &target.name);
+        let title = target.as_ref().map_or("Invite a person", |target| &target.name);
         let layout = PageLayout::new(title, Some(&admin.signed), NavigationEntry::Settings);
         Ok(Self { layout, tab: "people", admin: target, fields, roles, accounts, identities, problems })
     }
 }
 
-/// `GET /settings/people/new`
-pub(crate) async fn show_new_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let fields = AdminForm { role: "viewer".to_owned(), ..AdminForm::default() };
-    Ok(render_page(200, &AdminPage::read(&admin, &page_request.state.store, None, fields, Vec::new())?))
-}
-
-/// `POST /settings/people/new`
-pub(crate) async fn create_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let fields = page_request.form::<AdminForm>(&admin.signed).await?;
-    let mut problems = validate_form(&fields);
-    problems.extend(
-        normalize_email(&fields.email)
-            .err()
-            .map(|error| FormError { field: "email", sentence: render_message(&error) }),
-    );
-    if !problems.is_empty() {
-        return Ok(render_page(422, &AdminPage::read(&admin, &page_request.state.store, None, fields, problems)?));
-    }
-    let role = fields.role.clone();
-    if let Ok(role) = page_request.read_inline(|at| roles::find_role(at, &role)) {
-        check_within_own_permissions(&admin, &role)?;
-    }
-    let password_digest = match fields.password.as_str() {
-        "" => None,
-        text => Some(
-            page_request
-                .state
-                .limits
-                .hashing
-                .hash_queued(HashingLane::KnownDevice, password::parse_password(text)?)
-                .await?
-                .0,
-        ),
-    };
-    let new = admins::AdminDraft {
-        id: clock::new_id(),
-        email: fields.email.clone(),
-        name: fields.name.clone(),
-        role,
-        account: fields.account(),
-        password_digest,
-    };
-    let context = admin.context.clone();
-    match page_request.write(move |tx| admins::create_admin(tx, &context, &new)).await {
-        Ok(_) => Ok(redirect_to("/settings/people?done=admin").finish()),
-        Err(error) => {
-            let problem = form_error(error)?;
-            Ok(render_page(422, &AdminPage::read(&admin, &page_request.state.store, None, fields, vec![problem])?))
-        }
-    }
-}
-
 /// Converts errors that the form can show at a field.
-fn form_error(error: Error) -> Result<FormError, PageError> {
+pub(super) fn form_error(error: Error) -> Result<FormError, PageError> {
     if !error.is_about_input() {
         return Err(error.into());
     }
     let fields = ["email", "name", "account", "role"];
     let field = fields.into_iter().find(|field| error.field() == Some(field)).unwrap_or("role");
-    Ok(FormError { field, sentence: render_message(&error) })
+    Ok(FormError { field, sentence: render_sentence(&error) })
 }
 
 fn validate_form(fields: &AdminForm) -> Vec<FormError> {
     let mut problems = Vec::new();
     if let Err(error) = check_name(&fields.name) {
-        problems.push(FormError { field: "name", sentence: render_message(&error) });
+        problems.push(FormError { field: "name", sentence: render_sentence(&error) });
     }
     if !fields.password.is_empty()
         && let Err(error) = check_password(&fields.password, &fields.email)
     {
-        problems.push(FormError { field: "password", sentence: render_message(&error) });
+        problems.push(FormError { field: "password", sentence: render_sentence(&error) });
     }
     problems
 }
@@ -298,7 +266,7 @@ pub(crate) async fn set_admin_password(admin: SystemAdmin, page_request: PageReq
     let target = read_admin(&admin, &page_request)?;
     let form = page_request.form::<AdminForm>(&admin.signed).await?;
     if let Err(error) = check_password(&form.password, &target.email) {
-        let problems = vec![FormError { field: "password", sentence: render_message(&error) }];
+        let problems = vec![FormError { field: "password", sentence: render_sentence(&error) }];
         let fields = admin_form(&target);
         return Ok(render_page(
             422,

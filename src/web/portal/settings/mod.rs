@@ -6,6 +6,7 @@ pub(crate) mod api_keys;
 pub(crate) mod backups;
 pub(crate) mod branding;
 pub(crate) mod doctor;
+pub(crate) mod invites;
 pub(crate) mod profile;
 pub(crate) mod roles;
 pub(crate) mod server;

@@ -1,6 +1,7 @@
 //! The first run, sign-in, sign-out and sessions.
 
 pub(crate) mod first_run;
+pub(crate) mod invitation;
 mod known_device;
 pub(crate) mod login;
 pub(crate) mod one_time_codes;

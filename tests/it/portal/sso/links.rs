@@ -39,8 +39,14 @@ fn an_identity_with_the_address_of_an_owner_gets_nothing_without_the_password() 
     assert!(other.get("/login/link").at.starts_with("/login"));
     assert_eq!(other.submit("/login/link", &[("password", PASSWORD)]).at, "/login");
     // An admin without a password has nothing to confirm with.
-    let fields = [("email", "ben@sso.example"), ("name", "Ben"), ("role", "viewer")];
-    fixture.owner.submit("/settings/people/new", &fields).answered(200);
+    let added = [("adds_people", "on"), ("domains", "sso.example"), ("default_role", "viewer")];
+    fixture.save_settings(&added).answered(200);
+    let mut first = Browser::anonymous(&fixture.app);
+    fixture.sign_in(&mut first, &json!({"sub": "u6", "email": "ben@sso.example"})).answered(303);
+    let list = fixture.owner.get("/settings/people");
+    let (before, _) = list.text.split_once("ben@sso.example").unwrap();
+    let id = before.rsplit_once("/settings/people/").unwrap().1.split('"').next().unwrap();
+    fixture.owner.submit(&format!("/settings/people/{id}/unlink"), &[]).answered(200);
     fixture.sign_in(&mut other, &json!({"sub": "u7", "email": "ben@sso.example"})).answered(403);
     assert_eq!(fixture.reasons()[0], "no_password_to_confirm_link");
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::portal::browser::{Browser, PASSWORD, Page};
+use crate::portal::browser::{Browser, PASSWORD, Page, add_admin};
 use crate::sample;
 use provider::{CLIENT_ID, CLIENT_SECRET, Provider};
 
@@ -40,7 +40,7 @@ impl SsoFixture {
         let owner = Browser::owner(&app);
         let mut fixture = Self { app, owner, provider: Provider::new(), _folder: folder };
         let page = fixture.save_settings(fields).answered(200);
-        assert!(page.contains("Your changes were saved."), "{}", page.text);
+        assert!(page.contains("Changes saved."), "{}", page.text);
         fixture
     }
 
@@ -54,8 +54,7 @@ impl SsoFixture {
     /// Adds an admin with a password, who is not linked to an identity.
     #[track_caller]
     fn add(&mut self, email: &str, role: &str) {
-        let fields = [("email", email), ("name", "Ann"), ("role", role), ("password", PASSWORD)];
-        self.owner.submit("/settings/people/new", &fields).answered(200);
+        add_admin(&self.app, email, role, None);
     }
 
     /// Adds an admin who is linked to the identity of the default claims.
