@@ -5,6 +5,7 @@ use actix_web::http::header::RETRY_AFTER;
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use qrcode::{Color, QrCode};
 use serde::Deserialize;
 
 use crate::auth::jwt::SigningKey;
@@ -38,6 +39,8 @@ const COOKIE: &str = "rc_code";
 const SETUP: &str = "new one-time codes";
 /// Longest time between the start of a set-up and its confirmation, in milliseconds.
 const SETUP_AGE_MAX: Millis = 15 * 60 * 1000;
+/// Light modules around a QR code (ISO/IEC 18004 section 9.1).
+const QUIET_ZONE: usize = 4;
 /// What the code is for.
 const SIGNS_IN: &str = "sign-in";
 const LINKS: &str = "link";
@@ -49,6 +52,8 @@ struct TotpSetupPage {
     /// The secret in base32, and as an `otpauth` URI that apps read.
     secret: String,
     address: String,
+    /// The address as a QR code.
+    image: Option<QrImage>,
     /// The encrypted secret, which the next form sends back.
     sealed: String,
     problems: Vec<FormError>,
@@ -60,11 +65,41 @@ impl TotpSetupPage {
     }
 
     fn new(admin: &AnyAdmin, key: &[u8], sealed: String, problems: Vec<FormError>) -> Self {
-        let layout = PageLayout::new("Set up one-time codes", Some(&admin.signed), NavigationEntry::NoSection);
+        let layout = PageLayout::new("Set up two-step sign-in", Some(&admin.signed), NavigationEntry::NoSection);
         let secret = totp::encode_base32(key);
         let name = forms::encode_query(&admin.signed.email);
         let address = format!("otpauth://totp/Rollcall:{name}?secret={secret}&issuer=Rollcall");
-        Self { layout, secret, address, sealed, problems }
+        let image = QrImage::from_text(&address);
+        Self { layout, secret, address, image, sealed, problems }
+    }
+}
+
+/// A QR code as the path of an SVG image, one unit for each module.
+struct QrImage {
+    /// Width and height, with the quiet zone.
+    size: usize,
+    path: String,
+}
+
+impl QrImage {
+    /// The code of a text; `None` if the text is too long for one.
+    fn from_text(text: &str) -> Option<Self> {
+        use std::fmt::Write as _;
+        let code = QrCode::new(text).ok()?;
+        let width = code.width();
+        let colors = code.into_colors();
+        let mut path = String::new();
+        for (row, modules) in colors.chunks(width).enumerate() {
+            let mut column = 0;
+            for run in modules.chunk_by(|one, next| one == next) {
+                if run.first() == Some(&Color::Dark) {
+                    let (x, y, length) = (column + QUIET_ZONE, row + QUIET_ZONE, run.len());
+                    let _ = write!(path, "M{x} {y}h{length}v1h-{length}z");
+                }
+                column += run.len();
+            }
+        }
+        Some(Self { size: width + 2 * QUIET_ZONE, path })
     }
 }
 
@@ -336,7 +371,7 @@ pub(crate) async fn submit_code(page_request: PageRequest) -> PageResult {
         CodeOutcome::Wrong => {
             record_failed_sign_in(&page_request, Some(&found.admin), "wrong_code");
             state.metrics.record_sign_in(SignInOutcome::Rejected);
-            let sentence = "This code is not right, or it was used already. Wait for the next one.";
+            let sentence = "Wrong code, or already used. Wait for the next one.";
             Ok(code_page(401, next, Some(sentence)))
         }
         CodeOutcome::PasswordRequired => {
@@ -344,5 +379,21 @@ pub(crate) async fn submit_code(page_request: PageRequest) -> PageResult {
             state.metrics.record_sign_in(SignInOutcome::Rejected);
             Ok(redirect_to("/login?with=new-password-check").cookie(spent).finish())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qr_code_has_a_quiet_zone_and_its_finder_patterns() {
+        let image = QrImage::from_text("otpauth://totp/Rollcall:ada%40example.com?secret=JBSWY3DPEHPK3PXP").unwrap();
+        let width = image.size - 2 * QUIET_ZONE;
+        assert!(width >= 21 && (width - 21).is_multiple_of(4), "{width}");
+        // The first row begins and ends with a finder pattern of seven modules.
+        let right = QUIET_ZONE + width - 7;
+        assert!(image.path.starts_with("M4 4h7v1h-7z") && image.path.contains(&format!("M{right} 4h7v1h-7z")));
+        assert!(QrImage::from_text(&"x".repeat(10_000)).is_none());
     }
 }
