@@ -1,12 +1,15 @@
 //! The audit log: administrative changes and their actors.
 
+use std::collections::BTreeMap;
+
 use crate::error::Result;
 use crate::management::accounts::account_scope;
-use crate::model::audit_context::AccountScope;
+use crate::model::audit_context::{AccountScope, ActorKind};
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::store::Snapshot;
 use crate::store::tables::audit::{self, AuditLimit};
 pub use crate::store::tables::audit::{AuditEntry, AuditQuery};
+use crate::store::tables::{admins, configurations};
 
 /// A page of the audit log.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,6 +30,41 @@ pub fn find_audit_entry(at: &Snapshot<'_>, scope: &AccountScope, number: i64) ->
     let query = AuditQuery { before: number.checked_add(1), account: scope.filter(None), ..AuditQuery::default() };
     let newest = list_audit_entries(at, &query, 1)?.entries.pop();
     Ok(newest.filter(|entry| entry.number == number))
+}
+
+/// The names that belong to the ids of audit entries.
+#[derive(Debug, Clone, Default)]
+pub struct AuditNames {
+    /// Names of connections, and whether they exist: a deleted one has its name too.
+    pub connections: BTreeMap<String, (String, bool)>,
+    /// Names of admins.
+    pub admins: BTreeMap<String, String>,
+}
+
+/// Returns the names of the connections and admins of the entries of a page.
+pub fn read_names(at: &Snapshot<'_>, entries: &[AuditEntry]) -> Result<AuditNames> {
+    let mut names = AuditNames::default();
+    for entry in entries {
+        if let Some(id) = entry.configuration_id.as_deref().filter(|id| !names.connections.contains_key(*id))
+            && let Some(found) = configurations::find_configuration_including_deleted(at, id)?
+        {
+            names.connections.insert(id.to_owned(), (found.connection_name, found.deleted_at.is_none()));
+        }
+        let [kind, id, _] = &entry.actor;
+        if kind == ActorKind::Admin.as_str()
+            && !names.admins.contains_key(id)
+            && let Some(found) = admins::find_admin_by_id(at, id)?
+        {
+            names.admins.insert(id.clone(), found.name);
+        }
+    }
+    Ok(names)
+}
+
+/// Returns ids and names of the first connections of the account scope, ordered by account and name, at most `limit`.
+pub fn list_connection_names(at: &Snapshot<'_>, scope: &AccountScope, limit: usize) -> Result<Vec<(String, String)>> {
+    let found = configurations::list_configurations(at, scope.filter(None).as_ref())?;
+    Ok(found.into_iter().take(limit).map(|one| (one.id, one.connection_name)).collect())
 }
 
 fn list_up_to(at: &Snapshot<'_>, query: &AuditQuery, limit: u32, bytes: usize) -> Result<AuditPage> {

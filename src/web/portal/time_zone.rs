@@ -196,6 +196,12 @@ mod tests {
     }
 
     #[test]
+    fn a_day_is_that_of_the_zone() {
+        assert_eq!(berlin().format_day(at("2026-07-14T22:30:00Z")), "15 July 2026");
+        assert_eq!(TimeZoneChoice::utc().format_day(at("2026-07-04T22:30:00Z")), "4 July 2026");
+    }
+
+    #[test]
     fn only_the_times_of_a_page_are_converted() {
         let page = "<p>a</p><time datetime=\"2026-07-14T09:30:15.000Z\">2026-07-14 09:30 UTC</time>, \
                     <time datetime=\"2026-01-14T09:30:15.000Z\">2026-01-14 09:30:15 UTC</time> &lt;time datetime=\"";

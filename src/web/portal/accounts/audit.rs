@@ -1,15 +1,17 @@
 //! The audit log: who changed what, from where, and the values before and after; also as a file.
 
 mod export;
+mod sentence;
 
 use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::clock;
-use crate::management::audit::{self, AuditEntry, AuditPage, AuditQuery};
+use crate::management::audit::{self, AuditEntry, AuditNames, AuditPage, AuditQuery};
 use crate::model::audit_context::AccountScope;
 pub(crate) use crate::web::portal::accounts::audit::export::{export_csv, export_json};
+use crate::web::portal::accounts::audit::sentence::AuditSentence;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::encode_query;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
@@ -20,6 +22,8 @@ use crate::web::required_permission::Audit;
 
 /// Changes on a page.
 const PER_PAGE: u32 = 50;
+/// Most connections to choose from. With more, the form has a field for the id.
+const CONNECTIONS_MAX: usize = 100;
 
 /// The filter of the form.
 #[derive(Default, Deserialize)]
@@ -80,32 +84,42 @@ struct AuditRow {
     kind: &'static str,
     address: Option<String>,
     account: Option<String>,
-    configuration_id: Option<String>,
+    sentence: AuditSentence,
+    /// Id and name of the connection, and whether it exists.
+    connection: Option<(String, String, bool)>,
     action: String,
     subject_id: Option<String>,
     before: Option<String>,
     after: Option<String>,
 }
 
-impl From<AuditEntry> for AuditRow {
-    fn from(record: AuditEntry) -> Self {
+impl AuditRow {
+    fn new(record: AuditEntry, names: &AuditNames) -> Self {
+        let sentence = AuditSentence::from_entry(&record);
         let [kind, id, name] = record.actor;
-        let kind = match kind.as_str() {
-            "api_key" => "API key",
-            "user" => "user token",
-            "admin" => "admin",
-            "setup_link" => "set-up link",
-            "command_line" => "command line",
-            _ => "the server",
+        let label = if name.is_empty() { id.clone() } else { name };
+        let (kind, actor) = match kind.as_str() {
+            "api_key" => ("API key", label),
+            "user" => ("User token", label),
+            "admin" => ("", names.admins.get(&id).cloned().unwrap_or(label)),
+            "setup_link" => ("Set-up link", label),
+            "command_line" if label == "unknown" => ("", "Command line".to_owned()),
+            "command_line" => ("Command line", label),
+            _ => ("", "Rollcall".to_owned()),
         };
         let text = |value: Option<Value>| value.and_then(|value| serde_json::to_string_pretty(&value).ok());
+        let connection = record.configuration_id.map(|id| match names.connections.get(&id) {
+            Some((name, exists)) => (id, name.clone(), *exists),
+            None => (id.clone(), id, false),
+        });
         Self {
             at: (clock::format_rfc3339(record.at), timestamps::format_minute(record.at)),
-            actor: if name.is_empty() { id } else { name },
+            actor,
             kind,
             address: record.address,
             account: record.account,
-            configuration_id: record.configuration_id,
+            sentence,
+            connection,
             action: record.action,
             subject_id: record.subject_id,
             before: text(record.before),
@@ -114,12 +128,34 @@ impl From<AuditEntry> for AuditRow {
     }
 }
 
+/// The entries of one day.
+struct AuditDay {
+    day: String,
+    rows: Vec<AuditRow>,
+}
+
+/// Splits the entries by the days of a zone.
+fn split_by_day(entries: Vec<AuditEntry>, names: &AuditNames, zone: &TimeZoneChoice) -> Vec<AuditDay> {
+    let mut days: Vec<AuditDay> = Vec::new();
+    for entry in entries {
+        let day = zone.format_day(entry.at);
+        let row = AuditRow::new(entry, names);
+        match days.last_mut() {
+            Some(last) if last.day == day => last.rows.push(row),
+            _ => days.push(AuditDay { day, rows: vec![row] }),
+        }
+    }
+    days
+}
+
 #[derive(Template)]
 #[template(path = "portal/audit.html")]
 struct AuditLogPage {
     layout: PageLayout,
     query: AuditForm,
-    found: Vec<AuditRow>,
+    days: Vec<AuditDay>,
+    /// The connections to choose from: id and name. Empty if there are too many.
+    connections: Vec<(String, String)>,
     /// Address of the next page.
     next: Option<String>,
     /// Name of the zone of the days in the form.
@@ -127,6 +163,17 @@ struct AuditLogPage {
 }
 
 impl AuditLogPage {
+    /// Whether the chosen connection is not one of the list, such as a deleted one.
+    fn is_other_connection(&self) -> bool {
+        !self.query.connection.is_empty() && self.connections.iter().all(|(id, _)| *id != self.query.connection)
+    }
+
+    /// The name of that connection, if the page has an entry of it.
+    fn other_connection_name(&self) -> &str {
+        let mut rows = self.days.iter().flat_map(|day| &day.rows).filter_map(|row| row.connection.as_ref());
+        rows.find(|(id, ..)| *id == self.query.connection).map_or(&self.query.connection, |(_, name, _)| name)
+    }
+
     fn actions() -> [&'static str; 11] {
         [
             "account",
@@ -147,13 +194,24 @@ impl AuditLogPage {
 /// `GET /audit`
 pub(crate) async fn show_audit(admin: PermittedAdmin<Audit>, page_request: PageRequest) -> PageResult {
     let query: AuditForm = page_request.query().unwrap_or_default();
-    let AuditPage { entries, has_more } = match query.to_query(&admin.context.scope, &admin.signed.zone()) {
-        Some(filter) => page_request.read(move |at| audit::list_audit_entries(at, &filter, PER_PAGE)).await?,
-        None => AuditPage::default(),
+    let (scope, zone) = (admin.context.scope.clone(), admin.signed.zone());
+    let filter = query.to_query(&scope, &zone);
+    let look = move |at: &crate::store::Snapshot<'_>| {
+        let page = match &filter {
+            Some(filter) => audit::list_audit_entries(at, filter, PER_PAGE)?,
+            None => AuditPage::default(),
+        };
+        let names = audit::read_names(at, &page.entries)?;
+        Ok((page, names, audit::list_connection_names(at, &scope, CONNECTIONS_MAX + 1)?))
     };
+    let (AuditPage { entries, has_more }, names, mut connections) = page_request.read(look).await?;
+    if connections.len() > CONNECTIONS_MAX {
+        connections.clear();
+    }
     let next =
         entries.last().filter(|_| has_more).map(|last| format!("{}&before={}", query.url("/audit"), last.number));
     let layout = PageLayout::new("Audit log", Some(&admin.signed), NavigationEntry::Audit);
-    let (found, zone) = (entries.into_iter().map(AuditRow::from).collect(), admin.signed.zone().name().to_owned());
-    Ok(render_page(200, &AuditLogPage { layout, query, found, next, zone }))
+    let days = split_by_day(entries, &names, &zone);
+    let page = AuditLogPage { layout, query, days, connections, next, zone: zone.name().to_owned() };
+    Ok(render_page(200, &page))
 }
