@@ -91,6 +91,12 @@ pub fn list_database_copies(data_dir: &Path, folder: Option<&Path>) -> Vec<Datab
     found
 }
 
+/// Appends an audit entry for the download of a backup, which contains everything in the database.
+pub fn record_backup_download(tx: &Tx<'_>, context: &AuditContext, backup: &ScheduledBackup) -> Result<()> {
+    let after = Some(json!({"file": backup.name, "bytes": backup.bytes}));
+    audit::append_entry(tx, context, &NewAuditEntry { action: "backup.downloaded", after, ..NewAuditEntry::default() })
+}
+
 /// Appends an audit entry for a backup that an admin requested.
 pub fn record_manual_backup(tx: &Tx<'_>, context: &AuditContext, written: &WrittenBackup) -> Result<()> {
     let name = written.path.file_name().unwrap_or_default().to_string_lossy();

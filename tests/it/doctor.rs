@@ -46,7 +46,7 @@ fn each_finding_has_a_severity_and_a_fix() {
     let has_next = |one: &Value| one["grade"] == "ok" || one["next"].as_str().is_some_and(|next| next.ends_with('.'));
     assert!(all.iter().all(has_next), "{all:?}");
     let table = String::from_utf8(doctor(&data, &[], &[]).stdout).unwrap();
-    assert!(table.contains("warning  Backups: Scheduled backups are disabled."), "{table}");
+    assert!(table.contains("warning  Backups: Automatic backups are off."), "{table}");
 }
 
 #[test]
@@ -113,10 +113,10 @@ fn the_portal_shows_the_same_findings_and_warns_on_the_start_page() {
     let app = App::start(folder.path());
     let mut owner = Browser::owner(&app);
     let page = owner.get("/settings/doctor").answered(200);
-    assert!(page.contains("Scheduled backups are disabled.") && page.contains("Database"), "{}", page.text);
+    assert!(page.contains("Automatic backups are off.") && page.contains("Database"), "{}", page.text);
     assert!(!page.contains("forwarding header and is not a trusted proxy"));
     let start = owner.get("/").answered(200);
-    assert!(start.contains("Needs attention") && start.contains("Scheduled backups are disabled."), "{}", start.text);
+    assert!(start.contains("Needs attention") && start.contains("Automatic backups are off."), "{}", start.text);
     Request::new(app.address, "GET", "/login").header("X-Forwarded-For", "203.0.113.9").send();
     for path in ["/settings/doctor", "/"] {
         assert!(owner.get(path).contains("sent a forwarding header and is not a trusted proxy"), "{path}");
@@ -125,7 +125,7 @@ fn the_portal_shows_the_same_findings_and_warns_on_the_start_page() {
     for (role, account) in [("viewer", None), ("provisioning-manager", None), ("owner", Some("only-this"))] {
         let mut other = Browser::with_role(&app, role, account);
         let home = other.get("/").answered(200);
-        assert!(!home.contains("forwarding header") && !home.contains("backups are disabled"), "{role}");
+        assert!(!home.contains("forwarding header") && !home.contains("backups are off"), "{role}");
     }
 }
 
@@ -142,13 +142,37 @@ fn a_backup_can_be_created_in_the_portal() {
     client.created("/Users", &crate::sample::user("stored"));
     let mut owner = Browser::owner(&app);
     let page = owner.get("/settings/backup").answered(200);
-    assert!(page.contains("rollcall-20260714T093000Z.db") && page.contains("the last 2") && page.contains("One every"));
+    assert!(
+        page.contains("rollcall-20260714T093000Z.db")
+            && page.contains("The last 2")
+            && page.contains("Automatic backup")
+    );
     let page = owner.submit("/settings/backup", &[]).answered(200);
-    assert!(page.contains("The backup was made and checked."), "{}", page.text);
+    assert!(page.contains("Backup created and verified."), "{}", page.text);
     let made: Vec<_> = fs::read_dir(&backups).unwrap().map(|entry| entry.unwrap().path()).collect();
     let made: Vec<_> = made.iter().filter(|path| fs::metadata(path).unwrap().len() > 4096).collect();
     assert_eq!(made.len(), 1);
     assert_eq!(fs::metadata(made[0]).unwrap().permissions().mode() & 0o777, 0o600);
+    let name = made[0].file_name().unwrap().to_str().unwrap();
+    let download = format!("/settings/backup/{name}");
+    assert!(owner.get("/settings/backup").contains(&format!("href=\"{download}\" download")));
+    let request = owner.request("GET", &download);
+    let answer = request.attempt().unwrap();
+    assert!(answer.status == 200 && answer.body == fs::read(made[0]).unwrap(), "{} bytes", answer.body.len());
+    owner.get("/settings/backup/..%2Fdata%2Frollcall.db").answered(404);
+    owner.submit("/settings/roles/new", &[("name", "Runner"), ("system.admin", "on")]).answered(200);
+    let role = owner
+        .get("/settings/roles")
+        .text
+        .rsplit("/settings/roles/")
+        .next()
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
+    Browser::with_role(&app, &role, None).get(&download).answered(403);
+    assert!(owner.get("/audit").contains("backup.downloaded"));
     let elsewhere = folder.path().join("restored");
     let restored = crate::app::rollcall(&elsewhere, &["restore", made[0].to_str().unwrap()]);
     assert!(restored.status.success(), "{restored:?}");
@@ -160,6 +184,6 @@ fn a_backup_can_be_created_in_the_portal() {
 fn without_a_folder_the_page_says_how_to_set_one() {
     let mut owner = Browser::owner(App::shared());
     let page = owner.get("/settings/backup").answered(200);
-    assert!(page.contains("--backup-dir") && page.contains("rollcall restore") && !page.contains("Make a backup now"));
+    assert!(page.contains("--backup-dir") && page.contains("rollcall restore") && !page.contains("Create backup"));
     owner.submit("/settings/backup", &[]).answered(409);
 }

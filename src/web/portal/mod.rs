@@ -232,6 +232,7 @@ fn settings_routes() -> Vec<PortalRoute> {
         route_at("/settings/server/self-service").post(settings::server::save_self_service),
         route_at("/settings/branding").get(settings::branding::show_branding).post(settings::branding::save_branding),
         route_at("/settings/backup").get(settings::backups::show_backups).post(settings::backups::make_backup),
+        route_at("/settings/backup/{file}").get(settings::backups::download_backup),
         route_at("/settings/doctor").get(settings::doctor::show_doctor),
         route_at("/settings/doctor/clock").post(settings::doctor::accept_clock),
         route_at("/settings/about").get(settings::about::show_about),

@@ -1,20 +1,29 @@
-//! Backups: the schedule, the list of files, a manual backup, and how to restore.
+//! Backups: the schedule, the list of files and their download, a manual backup, and how to restore.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::time::Duration;
 
-use actix_web::rt;
+use actix_web::body::SizedStream;
+use actix_web::http::header::CONTENT_DISPOSITION;
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, rt};
 use askama::Template;
+use futures_util::stream;
 use serde::Deserialize;
 
-use crate::clock;
+use crate::clock::{self, Millis};
 use crate::doctor::{self, Finding};
 use crate::management::backups::{self, ScheduledBackup};
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
+use crate::web::portal::settings::sso::check_all_permissions;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::{blocking, manual_backup};
 
+/// Bytes of a backup that are read and sent at once.
+const CHUNK_BYTES: usize = 256 * 1024;
 /// How long the page waits for a backup; a longer one continues in the background.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -28,6 +37,10 @@ struct BackupsPage {
     state: Finding,
     /// Newest first.
     present: Vec<ScheduledBackup>,
+    /// When the next scheduled backup is made at the latest.
+    next: Option<PageTime>,
+    /// Whether the admin may download backups.
+    may_download: bool,
     data_dir: String,
 }
 
@@ -44,22 +57,67 @@ impl BackupsPage {
 /// `GET /settings/backup`
 pub(crate) async fn show_backups(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let settings = page_request.state.server.settings.clone();
+    let may_download = check_all_permissions(&admin).is_ok();
     let layout = PageLayout::new("Backups", Some(&admin.signed), NavigationEntry::Settings);
     let looked = blocking::run_blocking(move || {
         let schedule = settings.backups.as_ref();
         let mut present = schedule.map(|one| backups::list_scheduled_backups(&one.folder)).unwrap_or_default();
+        let now = clock::current_millis();
+        let next = schedule.and_then(|one| {
+            let interval = Millis::try_from(one.interval.as_millis()).ok()?;
+            Some(PageTime::from_millis(backups::find_newest_backup_of(&present, now)?.checked_add(interval)?))
+        });
         present.reverse();
         BackupsPage {
             layout,
             tab: "backup",
             schedule: schedule.map(|one| (one.folder.display().to_string(), one.interval_text(), one.keep)),
-            state: doctor::check_backups(&settings, clock::current_millis()),
+            state: doctor::check_backups(&settings, now),
             present,
+            next,
+            may_download,
             data_dir: settings.data_dir.display().to_string(),
         }
     });
     let busy = |_| PageError::Failed { status: 503, detail: "The server is stopping.".to_owned() };
     Ok(render_page(200, &looked.await.map_err(busy)?))
+}
+
+/// `GET /settings/backup/{file}`: downloads a backup. Only for admins with all permissions, because it contains everything.
+pub(crate) async fn download_backup(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    check_all_permissions(&admin)?;
+    let name = page_request.path_parameter("file");
+    let schedule = page_request.state.server.settings.backups.clone().ok_or(PageError::NotFound)?;
+    let opened = blocking::run_blocking(move || {
+        let found = backups::list_scheduled_backups(&schedule.folder).into_iter().find(|one| one.name == name)?;
+        let file = File::open(schedule.folder.join(&found.name)).ok()?;
+        Some((file, found))
+    });
+    let opened =
+        opened.await.map_err(|_| PageError::Failed { status: 503, detail: "The server is stopping.".to_owned() });
+    let (file, backup) = opened?.ok_or(PageError::NotFound)?;
+    let disposition = format!("attachment; filename=\"{}\"", backup.name);
+    let (bytes, context) = (backup.bytes, admin.context);
+    page_request.write(move |tx| backups::record_backup_download(tx, &context, &backup)).await?;
+    let body = SizedStream::new(bytes, Box::pin(stream::try_unfold((file, bytes), read_chunk)));
+    let mut response = HttpResponse::Ok();
+    response.content_type("application/vnd.sqlite3").insert_header((CONTENT_DISPOSITION, disposition));
+    Ok(response.body(body))
+}
+
+/// Reads the next chunk of a file of which `left` bytes are to be sent.
+async fn read_chunk((mut file, left): (File, u64)) -> io::Result<Option<(Bytes, (File, u64))>> {
+    if left == 0 {
+        return Ok(None);
+    }
+    let read = move || {
+        let mut chunk = vec![0; usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES)];
+        file.read_exact(&mut chunk)?;
+        Ok::<_, io::Error>((chunk, file))
+    };
+    let (chunk, file) = blocking::run_blocking(read).await.map_err(io::Error::other)??;
+    let left = left - chunk.len() as u64;
+    Ok(Some((Bytes::from(chunk), (file, left))))
 }
 
 #[derive(Deserialize)]
@@ -69,7 +127,7 @@ struct EmptyBackupForm {}
 pub(crate) async fn make_backup(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     page_request.form::<EmptyBackupForm>(&admin.signed).await?;
     let Some(schedule) = page_request.state.server.settings.backups.clone() else {
-        let detail = "No folder for backups is set: start the server with --backup-dir.".to_owned();
+        let detail = "No backup folder is set: start the server with --backup-dir.".to_owned();
         return Err(PageError::Failed { status: 409, detail });
     };
     let Some(permit) = manual_backup::acquire_permit(&page_request.state.server.manual_backup) else {
