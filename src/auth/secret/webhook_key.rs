@@ -11,7 +11,7 @@ use rand::rngs::SysError;
 use super::random_bytes;
 
 /// Prefix of a secret that both sides have.
-const SECRET_PREFIX: &str = "whsec_";
+pub(crate) const SECRET_PREFIX: &str = "whsec_";
 /// Prefix of a public key.
 const PUBLIC_PREFIX: &str = "whpk_";
 

@@ -1,6 +1,5 @@
 //! The `OpenAPI` document, generated from the same route table as the routing.
 
-use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpResponse, Responder};
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::schema::ArrayItems;
@@ -13,9 +12,10 @@ use utoipa::openapi::{
 
 use super::operation;
 use crate::error::Reason;
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, describe_error_schema};
 use crate::web::api::routes::{DocumentedHandler, HandlerArguments, RouteCollector};
-use crate::web::state::AppState;
+use crate::web::assets::EncodedBody;
 
 /// Prefixes of the schema names that utoipa generates for pages, before the name of the item.
 const PAGE_PREFIXES: [&str; 2] = ["Page_", "ChangesPage_"];
@@ -193,16 +193,18 @@ fn build_tag(&(name, description): &(&str, &str)) -> Tag {
     operation_id = "getOpenApi",
     responses((status = 200, description = "The document", body = serde_json::Value))
 )]
-pub(super) async fn get_document(state: Data<AppState>) -> ApiResult {
-    let outside = state.server.public.documents();
+pub(super) async fn get_document(call: ApiRequest) -> ApiResult {
+    let outside = call.state.server.public.documents();
     let document = if let Some(cached) = outside.openapi.get() {
-        cached.clone()
+        cached
     } else {
         let text = serde_json::to_vec(&build_document(&outside.url)).map_err(|problem| {
             tracing::error!(%problem, "cannot generate the OpenAPI document");
             ApiError::from(Reason::DocumentUnavailable)
         })?;
-        outside.openapi.get_or_init(|| text.into()).clone()
+        outside.openapi.get_or_init(|| EncodedBody::new(text.into()))
     };
-    Ok(HttpResponse::Ok().content_type("application/json").body(document))
+    let mut response = HttpResponse::Ok();
+    response.content_type("application/json");
+    Ok(document.respond_tagged(response, call.request.headers()))
 }

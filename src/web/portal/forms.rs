@@ -18,6 +18,7 @@ use crate::web::body::read_content_type;
 use crate::web::context::{RequestContext, deserialize_pairs};
 use crate::web::limits::FORM_MAX_BYTES;
 use crate::web::portal::layout::PageError;
+use crate::web::portal::page_compression::unmask_form_token;
 use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::public_url::parse_origin;
 
@@ -100,7 +101,8 @@ impl PageRequest {
         self.check_origin()?;
         let text = self.form_text().await?;
         let carried = deserialize_pairs::<FormToken>(&text).unwrap_or_default();
-        let is_own = secret::digests_match(&secret::digest_text(&carried.form_token), &secret::digest_text(form_token));
+        let carried = unmask_form_token(&carried.form_token, form_token.len());
+        let is_own = secret::digests_match(&secret::digest_text(&carried), &secret::digest_text(form_token));
         if is_own { deserialize_form(&text) } else { Err(PageError::ForeignForm) }
     }
 

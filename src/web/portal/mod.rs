@@ -8,6 +8,7 @@ mod forms;
 mod home;
 mod layout;
 mod one_time_secrets;
+mod page_compression;
 mod routes;
 mod settings;
 mod setup;

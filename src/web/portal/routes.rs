@@ -11,6 +11,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, web};
 
 use crate::web::metrics::Surface;
 use crate::web::portal::layout::{self, PageError, PageResult};
+use crate::web::portal::page_compression;
 use crate::web::portal::setup::brand;
 use crate::web::portal::sign_in::session;
 use crate::web::portal::time_zone::{self, TimeZoneChoice};
@@ -64,14 +65,16 @@ pub(super) async fn wrap_page<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let zone = TimeZoneChoice::from_cookie(request.request());
+    let is_compressible = page_compression::may_compress(request.request());
     let response = request_middleware::track_request(request, next, Surface::Portal, layout::add_headers)
         .await?
         .map_into_boxed_body();
     let response = add_navigation(response);
-    Ok(match zone {
+    let response = match zone {
         Some(zone) => time_zone::localize_times(response, &zone),
         None => response,
-    })
+    };
+    Ok(if is_compressible { page_compression::compress_page(response) } else { response })
 }
 
 /// Adds the navigation to an error page, or the branding to that of a set-up link. An error holds neither, so the page is

@@ -3,6 +3,7 @@
 mod branding;
 pub(crate) mod browser;
 mod codes;
+mod compression;
 mod connection_pages;
 mod home;
 mod invitations;

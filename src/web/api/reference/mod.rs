@@ -7,13 +7,14 @@ mod schema_text;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
-use actix_web::web::{Bytes, Data};
+use actix_web::web::Bytes;
 use askama::Template;
 
 use super::openapi;
 use crate::error::Reason;
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::ApiResult;
-use crate::web::state::AppState;
+use crate::web::assets::EncodedBody;
 
 /// Content security policy: the page only loads its own style sheet and icon.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -27,17 +28,18 @@ const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'sel
     operation_id = "getReference",
     responses((status = 200, description = "The page", body = String, content_type = "text/html"))
 )]
-pub(super) async fn get_page(state: Data<AppState>) -> ApiResult {
-    let outside = state.server.public.documents();
-    let page = outside.reference.get_or_init(|| render_page(&outside.url)).clone();
+pub(super) async fn get_page(call: ApiRequest) -> ApiResult {
+    let outside = call.state.server.public.documents();
+    let page = outside.reference.get_or_init(|| EncodedBody::new(render_page(&outside.url)));
     if page.is_empty() {
         return Err(Reason::ReferenceUnavailable.into());
     }
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    response
         .content_type("text/html; charset=utf-8")
         .insert_header((CONTENT_SECURITY_POLICY, CONTENT_POLICY))
-        .insert_header((REFERRER_POLICY, "same-origin"))
-        .body(page))
+        .insert_header((REFERRER_POLICY, "same-origin"));
+    Ok(page.respond_tagged(response, call.request.headers()))
 }
 
 /// Renders the page for a server at this URL. On error, logs the problem and returns no bytes.

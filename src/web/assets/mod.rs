@@ -1,11 +1,19 @@
 //! Style sheets, scripts and images of the portal, embedded in the binary. The URL of each file contains a hash of its
-//! content, so that browsers can cache it for a year and never use an outdated version.
+//! content, so that browsers can cache it for a year and never use an outdated version. Each file is compressed at its first
+//! use.
 
+mod encoded;
+
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::{Embed, EmbeddedFile};
+
+pub use self::encoded::{EncodedBody, accepts_gzip, add_vary, compress_once};
 
 /// Route pattern of the files.
 pub const ROUTE: &str = "/assets/{hash}/{name:.*}";
@@ -31,17 +39,27 @@ fn content_hash(file: &EmbeddedFile) -> String {
     })
 }
 
+/// Returns the body of a file, compressed once.
+fn find_body(name: &str) -> Option<&'static EncodedBody> {
+    static BODIES: OnceLock<HashMap<String, OnceLock<EncodedBody>>> = OnceLock::new();
+    let bodies = BODIES.get_or_init(|| StaticFiles::iter().map(|name| (name.into_owned(), OnceLock::new())).collect());
+    let file = StaticFiles::get(name)?;
+    Some(bodies.get(name)?.get_or_init(|| EncodedBody::new(Bytes::from(file.data.into_owned()))))
+}
+
 /// `GET /assets/{hash}/{name}`.
-pub async fn serve_asset(path: web::Path<(String, String)>) -> HttpResponse {
+pub async fn serve_asset(request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
     let (requested_hash, name) = path.into_inner();
-    let Some(file) = StaticFiles::get(&name).filter(|file| content_hash(file) == requested_hash) else {
+    let is_current = StaticFiles::get(&name).is_some_and(|file| content_hash(&file) == requested_hash);
+    let Some(body) = find_body(&name).filter(|_| is_current) else {
         return HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("there is no such file\n");
     };
-    HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    response
         .content_type(find_media_type(&name))
         .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(file.data)
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    body.respond(response, request.headers())
 }
 
 fn find_media_type(name: &str) -> &'static str {
