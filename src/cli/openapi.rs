@@ -15,5 +15,5 @@ pub(super) fn print_openapi(folder: &Path) -> anyhow::Result<()> {
         Err(OpenError::NotFound(_)) => DEFAULT_PUBLIC_URL.to_owned(),
         Err(error) => return Err(error.into()),
     };
-    Ok(output::print_json(&serde_json::to_value(api::build_document(&url))?)?)
+    Ok(output::print_json(&api::build_document(&url)?)?)
 }

@@ -1,5 +1,6 @@
 //! The public URL of the server and the documents that contain it. The URL may change while the server runs.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -12,8 +13,8 @@ pub struct PublicDocuments {
     pub url: Arc<str>,
     /// `/openapi.json`.
     pub openapi: OnceLock<EncodedBody>,
-    /// `/docs/api`.
-    pub reference: OnceLock<EncodedBody>,
+    /// The pages below `/docs/api`, by name.
+    pub reference: OnceLock<BTreeMap<String, EncodedBody>>,
 }
 
 impl PublicDocuments {

@@ -217,6 +217,35 @@ parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   await asViewer(await open(), watch, server);
 }));
 
+parts.push(part("the API reference", {}, async ({ page, server, watch }) => {
+  await page.goto(`${server.address}/docs/api`);
+  const paths = await page.locator(".side a").evaluateAll((all) => all.map((one) => one.pathname));
+  const pages = [...new Set(paths)].filter((path) => path.startsWith("/docs/api"));
+  if (pages.length < 20) { watch.problem(`the API reference has only ${pages.length} pages`); }
+  for (const path of pages) {
+    await page.goto(server.address + path);
+    await look(page, watch, path);
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.goto(`${server.address}/docs/api/tokens`);
+  await page.getByLabel("Python", { exact: true }).check();
+  await page.getByRole("region", { name: "Python: Create a token" }).waitFor();
+  await page.getByRole("searchbox").fill("connection_name_taken");
+  await page.getByRole("region", { name: "Results" }).getByRole("link").click();
+  await page.waitForURL("**/docs/api/errors#connection_name_taken");
+  await page.getByRole("link", { name: "Back to the portal" }).first().waitFor();
+}));
+
+parts.push(part("the API reference without scripts", { javaScriptEnabled: false }, async ({ page, server }) => {
+  await page.goto(`${server.address}/docs/api/tokens`);
+  await page.getByLabel("JavaScript", { exact: true }).check();
+  await page.getByRole("region", { name: "JavaScript: Create a token" }).waitFor();
+  await page.getByRole("searchbox").fill("rotate token");
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await page.getByRole("link", { name: "Rotate a token (alias)" }).click();
+  await page.waitForURL("**/docs/api/tokens#rotateToken");
+}));
+
 await Promise.all(parts);
 await browser.close();
 await stopAll();

@@ -128,7 +128,7 @@ pub(super) struct ListApiKeysQuery {
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/api-keys",
-    tag = "Callers",
+    tag = "Authentication",
     params(PageQuery, ListApiKeysQuery),
     responses((status = 200, description = "The keys that are not revoked, oldest first", body = CursorPage<ApiKeyResponse>), ReadErrors)
 )]
@@ -156,7 +156,7 @@ pub(super) async fn list_api_keys(allowed: AllowedCaller<OperatorOnly<System>>, 
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/api-keys",
-    tag = "Callers",
+    tag = "Authentication",
     params(("frontegg-tenant-id" = Option<String>, Header, min_length = 1, max_length = 128,
         pattern = r"^([^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?)?$",
         description = "The account")),
@@ -194,7 +194,7 @@ fn read_new_key(body: CreateApiKeyBody, context: &AuditContext, secret: &BearerT
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/api-keys/{id}",
-    tag = "Callers",
+    tag = "Authentication",
     responses((status = 200, description = "The key", body = ApiKeyResponse), ReadErrors)
 )]
 pub(super) async fn get_api_key(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
@@ -211,7 +211,7 @@ pub(super) async fn get_api_key(allowed: AllowedCaller<OperatorOnly<System>>, ca
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/api-keys/{id}",
-    tag = "Callers",
+    tag = "Authentication",
     responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn revoke_api_key(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {

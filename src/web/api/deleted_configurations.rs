@@ -65,13 +65,13 @@ impl ListLeftoversQuery {
     }
 }
 
-/// List leftovers
+/// List retained data
 ///
 /// Deleted configurations whose users and groups still exist.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/leftovers",
-    tag = "Leftovers",
+    tag = "Retained data",
     params(PageQuery, ListLeftoversQuery),
     responses((status = 200, description = "Leftovers, oldest configuration first", body = CursorPage<LeftoverResponse>), ReadErrors)
 )]
@@ -92,14 +92,14 @@ pub(super) async fn list_leftovers(allowed: AllowedCaller<OperatorOnly<Delete>>,
     )))
 }
 
-/// Purge leftovers
+/// Purge retained data
 ///
 /// Permanently removes the users and groups of a deleted configuration. They disappear from all lists when their `deleted`
 /// events are published: immediately, or within seconds if there are many.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/leftovers/{configurationId}",
-    tag = "Leftovers",
+    tag = "Retained data",
     responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn purge_leftovers(allowed: AllowedCaller<Delete>, call: ApiRequest) -> ApiResult {

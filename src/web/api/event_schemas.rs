@@ -54,7 +54,7 @@ impl ToSchema for EventResponse {
 }
 
 /// Returns the name of the schema of a kind: `GroupMemberAddedEvent` for `group.member_added`.
-fn name_event_schema(kind: &str) -> String {
+pub(super) fn name_event_schema(kind: &str) -> String {
     let capitalize = |part: &str| {
         let mut letters = part.chars();
         letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
@@ -93,7 +93,8 @@ fn build_event_schema(kind: &str) -> RefOr<Schema> {
         .into()
 }
 
-fn describe_kind(kind: &str) -> String {
+/// Describes a kind of events, without a full stop.
+pub(super) fn describe_kind(kind: &str) -> String {
     match kind {
         "user.deactivated" => "The `active` of a user changed from true to false",
         "user.reactivated" => "The `active` of a user changed to true",

@@ -14,6 +14,7 @@ mod deletions;
 mod directory;
 mod event_schemas;
 pub(crate) mod events;
+mod examples;
 mod holds;
 mod idempotency;
 mod instance;
@@ -108,10 +109,18 @@ fn register_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<api_keys::__path_get_api_key, _, _>(api_keys::get_api_key);
     routes.add_route::<api_keys::__path_revoke_api_key, _, _>(api_keys::revoke_api_key);
     register_webhook_routes(routes);
+    register_server_routes(routes);
+}
+
+/// Registers the routes of the server and of the documents about its API.
+fn register_server_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<instance::__path_get_server_settings, _, _>(instance::get_server_settings);
     routes.add_route::<instance::__path_update_server_settings, _, _>(instance::update_server_settings);
     routes.add_route::<instance::__path_accept_clock, _, _>(instance::accept_clock);
     routes.add_route::<openapi::__path_get_document, _, _>(openapi::get_document);
+    routes.add_route::<reference::__path_get_index, _, _>(reference::get_index);
+    // In front of the pages, whose path also matches it.
+    routes.add_route::<reference::__path_search_reference, _, _>(reference::search_reference);
     routes.add_route::<reference::__path_get_page, _, _>(reference::get_page);
 }
 

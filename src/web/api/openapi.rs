@@ -1,6 +1,7 @@
 //! The `OpenAPI` document, generated from the same route table as the routing.
 
 use actix_web::{FromRequest, Handler, HttpResponse, Responder};
+use serde_json::Value;
 use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -10,7 +11,7 @@ use utoipa::openapi::{
     ServerBuilder, Tag,
 };
 
-use super::operation;
+use super::{examples, operation};
 use crate::error::Reason;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, describe_error_schema};
@@ -40,12 +41,12 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("Settings", "The name, the preset and the switches of a configuration. Changes apply from the next request on."),
     (
-        "Schemas",
-        "Custom attributes for the users and groups of a configuration, as Schema documents (RFC 7643 section 7).",
+        "Custom attributes",
+        "Attributes of your own for the users and groups of a configuration, as Schema documents (RFC 7643 section 7).",
     ),
     (
-        "Set-up links",
-        "Links with which the administrator of a customer sets up an identity provider, without a login to this server.",
+        "Setup links",
+        "Links with which the IT admin of a customer sets up an identity provider, without a login to this server.",
     ),
     ("Accounts", "An account is one of your customers. You choose its id."),
     (
@@ -63,7 +64,7 @@ const TAGS: &[(&str, &str)] = &[
         "Endpoints of your application, to which events are sent in order. The events are those of the event feed, so one \
          function can process both.",
     ),
-    ("Leftovers", "Users and groups that remain after their configuration was deleted."),
+    ("Retained data", "Users and groups that remain after their configuration was deleted."),
     ("Request log", "Requests of identity providers to a configuration, and the responses."),
     (
         "Personal data",
@@ -72,7 +73,7 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("Audit", "Administrative changes with actor, network address, and the values before and after."),
     (
-        "Callers",
+        "Authentication",
         "API keys, and the tokens for which they are exchanged. The secret of a key also works as a bearer token; clients of \
          the compatible configuration API exchange it first.",
     ),
@@ -135,8 +136,17 @@ impl RouteCollector for DocumentBuilder {
     }
 }
 
-/// Returns the `OpenAPI` document for a server at this URL.
-pub fn build_document(public_url: &str) -> OpenApi {
+/// Returns the `OpenAPI` document for a server at this URL, with examples.
+///
+/// # Errors
+/// The document cannot be converted to JSON.
+pub fn build_document(public_url: &str) -> serde_json::Result<Value> {
+    let mut document = serde_json::to_value(describe_api(public_url))?;
+    examples::add_examples(&mut document)?;
+    Ok(document)
+}
+
+fn describe_api(public_url: &str) -> OpenApi {
     let mut document = DocumentBuilder { paths: Paths::new(), components: Components::new() };
     super::register_routes(&mut document);
     let DocumentBuilder { paths, mut components } = document;
@@ -198,10 +208,11 @@ pub(super) async fn get_document(call: ApiRequest) -> ApiResult {
     let document = if let Some(cached) = outside.openapi.get() {
         cached
     } else {
-        let text = serde_json::to_vec(&build_document(&outside.url)).map_err(|problem| {
-            tracing::error!(%problem, "cannot generate the OpenAPI document");
-            ApiError::from(Reason::DocumentUnavailable)
-        })?;
+        let text =
+            build_document(&outside.url).and_then(|document| serde_json::to_vec(&document)).map_err(|problem| {
+                tracing::error!(%problem, "cannot generate the OpenAPI document");
+                ApiError::from(Reason::DocumentUnavailable)
+            })?;
         outside.openapi.get_or_init(|| EncodedBody::new(text.into()))
     };
     let mut response = HttpResponse::Ok();

@@ -151,7 +151,7 @@ mod tests {
         complete_operation(
             &mut operation,
             "/leftovers",
-            &["Leftovers"],
+            &["Retained data"],
             Some((Permission::ProvisioningDelete, None, true)),
         );
         let description = operation.description.unwrap();
@@ -160,7 +160,7 @@ mod tests {
                 .starts_with("Purges.\n\nNeeds the permission `provisioning.delete`, in user tokens `fe.secure.")
         );
         assert!(description.ends_with("Only the operator's own credentials have it."));
-        assert_eq!(operation.tags.unwrap(), ["Leftovers"]);
+        assert_eq!(operation.tags.unwrap(), ["Retained data"]);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl SchemaExtensionResponse {
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas",
-    tag = "Schemas",
+    tag = "Custom attributes",
     params(("id" = String, Path, description = "The configuration"), PageQuery),
     responses((status = 200, description = "One page", body = CursorPage<SchemaExtensionResponse>), ReadErrors)
 )]
@@ -209,7 +209,7 @@ pub(super) struct AddSchemaBody {
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas",
-    tag = "Schemas",
+    tag = "Custom attributes",
     params(("id" = String, Path, description = "The configuration")),
     request_body = AddSchemaBody,
     responses((status = 201, description = "The schema", body = SchemaExtensionResponse), WriteErrors)
@@ -230,7 +230,7 @@ pub(super) async fn add_schema(allowed: AllowedCaller<Create>, call: ApiRequest)
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas/{urn}",
-    tag = "Schemas",
+    tag = "Custom attributes",
     params(("id" = String, Path, description = "The configuration")),
     responses((status = 200, description = "The schema", body = SchemaExtensionResponse), ReadErrors)
 )]
@@ -256,7 +256,7 @@ pub(super) struct RemoveSchemaQuery {
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas/{urn}",
-    tag = "Schemas",
+    tag = "Custom attributes",
     params(("id" = String, Path, description = "The configuration"), RemoveSchemaQuery),
     responses((status = 204, description = "Done"), WriteErrors)
 )]

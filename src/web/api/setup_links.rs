@@ -19,7 +19,7 @@ use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_respons
 /// Path of links, below the public URL.
 const LINK_PATH: &str = "/s/";
 
-/// A set-up link to create. Unknown members are ignored
+/// A setup link to create. Unknown members are ignored
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewLink)]
@@ -41,7 +41,7 @@ pub(super) struct CreateLinkBody {
     purpose: Option<LinkPurpose>,
 }
 
-/// A new set-up link with its URL, which cannot be read again
+/// A new setup link with its URL, which cannot be read again
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreatedLink {
@@ -51,7 +51,7 @@ pub(super) struct CreatedLink {
     expires_at: String,
 }
 
-/// A set-up link, without its URL
+/// A setup link, without its URL
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Link)]
@@ -94,14 +94,14 @@ impl From<SetupLink> for LinkResponse {
     }
 }
 
-/// Create a set-up link
+/// Create a setup link
 ///
 /// The page at the URL shows the setup steps of this configuration and can create tokens and OAuth clients, at most ten. With the
 /// purpose `replace-token` it only creates tokens: a new one is valid in addition to the one in use. It gives no other access.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/links",
-    tag = "Set-up links",
+    tag = "Setup links",
     request_body = Option<CreateLinkBody>,
     responses((status = 201, description = "The link, with its URL", body = CreatedLink), WriteErrors)
 )]
@@ -130,11 +130,11 @@ pub(super) async fn create_link(allowed: AllowedCaller<MintTokens>, call: ApiReq
     write_and_respond(&call, StatusCode::CREATED, create, render).await
 }
 
-/// List the set-up links of a configuration
+/// List the setup links of a configuration
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/links",
-    tag = "Set-up links",
+    tag = "Setup links",
     params(PageQuery),
     responses((status = 200, description = "All links, including ended ones, newest first", body = CursorPage<LinkResponse>), ReadErrors)
 )]
@@ -145,11 +145,11 @@ pub(super) async fn list_links(allowed: AllowedCaller<Tokens>, call: ApiRequest)
     Ok(json_response(&CursorPage::from_rows(rows, limit, |row| row.id.clone(), LinkResponse::from)))
 }
 
-/// Revoke a set-up link
+/// Revoke a setup link
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}/links/{linkId}",
-    tag = "Set-up links",
+    tag = "Setup links",
     responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn revoke_link(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {

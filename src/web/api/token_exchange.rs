@@ -79,7 +79,7 @@ pub(super) struct AccountTokenResponse {
 #[utoipa::path(
     post,
     path = "/auth/vendor",
-    tag = "Callers",
+    tag = "Authentication",
     operation_id = "authenticateVendor",
     request_body = ApiKeyCredentials,
     responses((status = 200, description = "A token", body = EnvironmentTokenResponse), WriteErrors)
@@ -99,7 +99,7 @@ pub(super) async fn issue_environment_token(call: ApiRequest) -> ApiResult {
 #[utoipa::path(
     post,
     path = "/identity/resources/auth/v1/api-token",
-    tag = "Callers",
+    tag = "Authentication",
     operation_id = "authenticateAccount",
     request_body = ApiKeyCredentials,
     responses((status = 200, description = "Tokens", body = AccountTokenResponse), WriteErrors)
@@ -115,7 +115,7 @@ pub(super) async fn issue_account_token(call: ApiRequest) -> ApiResult {
 #[utoipa::path(
     post,
     path = "/identity/resources/auth/v1/api-token/token/refresh",
-    tag = "Callers",
+    tag = "Authentication",
     operation_id = "refreshAccount",
     request_body = RefreshTokenBody,
     responses((status = 200, description = "New tokens", body = AccountTokenResponse), WriteErrors)
@@ -140,7 +140,7 @@ pub(super) struct JwkSetResponse {
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",
-    tag = "Callers",
+    tag = "Authentication",
     responses((status = 200, description = "The keys", body = JwkSetResponse))
 )]
 pub(super) async fn get_jwks(state: Data<AppState>) -> HttpResponse {

@@ -164,7 +164,9 @@ pub(super) async fn create_token(allowed: AllowedCaller<MintTokens>, call: ApiRe
     issue_token(allowed, call).await
 }
 
-/// Create a token at an alternative URL
+/// Rotate a token (alias)
+///
+/// The same as creating a token.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/token",

@@ -98,7 +98,7 @@ impl From<UndeclaredEntry> for UndeclaredAttributeResponse {
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/undeclared-attributes",
-    tag = "Schemas",
+    tag = "Custom attributes",
     params(("id" = String, Path, description = "The configuration"), PageQuery),
     responses((status = 200, description = "One page", body = CursorPage<UndeclaredAttributeResponse>), ReadErrors)
 )]
@@ -172,7 +172,7 @@ impl AttributeDeclarationBody {
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/undeclared-attributes/declare",
-    tag = "Schemas",
+    tag = "Custom attributes",
     params(("id" = String, Path, description = "The configuration")),
     request_body = DeclareAttributesBody,
     responses((status = 200, description = "The schemas", body = DeclaredSchemasResponse), WriteErrors)

@@ -34,11 +34,6 @@ impl EncodedBody {
         Self { gzip: compress(&plain, Compression::best()).map(Bytes::from), plain, tag }
     }
 
-    /// Whether the body has no bytes.
-    pub fn is_empty(&self) -> bool {
-        self.plain.is_empty()
-    }
-
     /// Completes a response with the body, in an encoding that the client accepts.
     pub fn respond(&self, mut response: HttpResponseBuilder, request: &HeaderMap) -> HttpResponse {
         response.insert_header((header::VARY, "Accept-Encoding"));

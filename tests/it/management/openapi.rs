@@ -1,10 +1,11 @@
-//! The OpenAPI document of the management API and the reference page generated from it.
+//! The OpenAPI document of the management API and the reference pages generated from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::app::App;
+use crate::management::event_contract::conforms;
 
 fn document() -> Value {
     App::shared().anonymous().get("/openapi.json").answered(200).json
@@ -97,34 +98,127 @@ fn the_command_needs_no_data_folder_and_creates_none() {
     assert!(!nowhere.exists());
 }
 
+/// The names of all pages of the reference, from its navigation.
+fn page_paths() -> BTreeSet<String> {
+    let index = get_page("/docs/api");
+    let links = index.split("<a href=\"/docs/api").skip(1).filter_map(|rest| rest.split(['"', '#']).next());
+    links.map(|rest| format!("/docs/api{rest}")).collect()
+}
+
+fn get_page(path: &str) -> String {
+    String::from_utf8(App::shared().anonymous().get(path).answered(200).answer.body).unwrap()
+}
+
 #[test]
-fn the_page_has_every_operation_and_schema_with_a_command_for_this_server() {
-    let app = App::shared();
-    let reply = app.anonymous().get("/docs/api").answered(200);
-    let (page, document) = (String::from_utf8(reply.answer.body).unwrap(), document());
+fn every_example_conforms_to_its_schema() {
+    let document = document();
+    let (mut wrong, mut examples) = (Vec::new(), 0);
+    for (name, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap().iter();
+        let successful = responses.filter(|(status, _)| status.starts_with('2')).map(|(_, response)| response);
+        for content in successful.chain([&operation["requestBody"]]).map(|body| &body["content"]["application/json"]) {
+            let (schema, example) = (&content["schema"], &content["example"]);
+            if schema.as_object().is_none_or(serde_json::Map::is_empty) {
+                continue;
+            }
+            examples += 1;
+            if example.is_null() || example.to_string().contains('…') || !conforms(&document, schema, example) {
+                wrong.push(format!("{name}: {example}"));
+            }
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let example = &parameter["example"];
+            if parameter["required"] == true && example.is_null() && name != "get /docs/api/{page}" {
+                wrong.push(format!("{name}: no example of {}", parameter["name"]));
+            }
+            if !example.is_null() && !conforms(&document, &parameter["schema"], example) {
+                wrong.push(format!("{name}: {} {example}", parameter["name"]));
+            }
+        }
+    }
+    assert!(examples > 90, "{examples} examples");
+    assert!(wrong.is_empty(), "wrong examples:\n  {}", wrong.join("\n  "));
+}
+
+#[test]
+fn the_pages_have_every_operation_and_schema_with_samples_for_this_server() {
+    let (app, document) = (App::shared(), document());
+    let pages: BTreeMap<String, String> =
+        page_paths().into_iter().map(|path| (path.clone(), get_page(&path))).collect();
+    let all = pages.values().map(String::as_str).collect::<String>();
     for (name, operation) in operations(&document) {
         let id = operation["operationId"].as_str().unwrap();
-        assert!(page.contains(&format!("<h3 id=\"{id}\">")), "{name}");
+        assert!(all.contains(&format!("<h2 id=\"{id}\">")), "{name}");
         let path = name.split(' ').nth(1).unwrap().split('{').next().unwrap();
-        assert!(page.contains(&format!("&#39;http://{}{path}", app.address)), "{name}");
+        assert!(all.contains(&format!("&#39;http://{}{path}", app.address)), "{name}");
     }
     for name in document["components"]["schemas"].as_object().unwrap().keys() {
-        assert!(page.contains(&format!("id=\"schema-{name}\"")), "{name}");
+        assert!(pages["/docs/api/schemas"].contains(&format!("id=\"schema-{name}\"")), "{name}");
     }
-    for link in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
-        assert!(page.contains(&format!("id=\"{link}\"")), "#{link} leads nowhere");
+    for (path, page) in &pages {
+        for link in page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if target.is_empty() { path } else { target };
+            if target.starts_with("/docs/api") {
+                let exists = pages
+                    .get(target)
+                    .is_some_and(|page| anchor.is_empty() || page.contains(&format!("id=\"{anchor}\"")));
+                assert!(exists, "{path}: {link}");
+            }
+        }
+    }
+    assert!(pages["/docs/api/errors"].contains("id=\"connection_name_taken\""));
+    assert_eq!(app.anonymous().get("/docs/api/no-such-page").status, 404);
+}
+
+#[test]
+fn the_examples_of_the_event_catalogue_conform_to_their_schemas() {
+    let (page, document) = (get_page("/docs/api/event-catalogue"), document());
+    let examples: Vec<&str> = page.split("<pre ").skip(1).map(|rest| rest.split("<code>").nth(1).unwrap()).collect();
+    assert_eq!(examples.len(), 16);
+    for example in examples {
+        let text = example.split("</code>").next().unwrap().replace("&#34;", "\"").replace("&#38;", "&");
+        let event: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert!(conforms(&document, &document["components"]["schemas"]["Event"], &event), "{text}");
     }
 }
 
 #[test]
-fn the_page_loads_only_own_files_and_these_are_cacheable() {
+fn the_search_finds_operations_codes_events_and_schemas() {
+    for (query, link) in [
+        ("rotate+token", "/docs/api/tokens#rotateToken"),
+        ("connection_name_taken", "/docs/api/errors#connection_name_taken"),
+        ("user.deactivated", "/docs/api/event-catalogue#user.deactivated"),
+        ("CreatedLink", "/docs/api/schemas#schema-CreatedLink"),
+        ("idempotency", "/docs/api#idempotency"),
+    ] {
+        let page = get_page(&format!("/docs/api/search?q={query}"));
+        assert!(page.contains(&format!("<a href=\"{link}\">")), "{query}: {page}");
+    }
+    let page = get_page("/docs/api/search?q=%3Cscript%3E");
+    assert!(page.contains("Nothing contains “&#60;script&#62;”"), "{page}");
+    assert!(get_page("/docs/api/search?q=e").matches("<li><a href=\"/docs/api").count() < 150);
+}
+
+#[test]
+fn the_pages_load_only_own_files_and_are_small_and_cacheable() {
     let anonymous = App::shared().anonymous();
-    let reply = anonymous.get("/docs/api").answered(200);
-    assert!(reply.header("content-security-policy").starts_with("default-src 'none'; style-src 'self'"));
-    let page = String::from_utf8(reply.answer.body).unwrap();
-    assert!(!page.contains("<script") && !page.contains("style="), "no script and no inline style");
-    let files: Vec<&str> = page.split("href=\"/assets/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
-    assert_eq!(files.len(), 2);
+    let mut total = 0;
+    for path in page_paths() {
+        let reply = anonymous.request("GET", &path).header("Accept-Encoding", "gzip").send().answered(200);
+        assert!(reply.header("content-security-policy").starts_with("default-src 'none'; style-src 'self'"));
+        assert_eq!(reply.header("cache-control"), "public, no-cache", "{path}");
+        // The schemas and the errors are one page each.
+        let most = if ["/docs/api/schemas", "/docs/api/errors"].contains(&path.as_str()) { 26_000 } else { 9_000 };
+        assert!(reply.answer.body.len() < most, "{path} has {} bytes", reply.answer.body.len());
+        total += reply.answer.body.len();
+    }
+    assert!(total < 130_000, "all pages have {total} bytes");
+    println!("all pages of the API reference have {total} bytes");
+    let page = get_page("/docs/api");
+    assert!(!page.contains("style=\"") && !page.contains("<script>"), "no inline script and no inline style");
+    let files: Vec<&str> = page.split("=\"/assets/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(files.len(), 6, "{files:?}");
     for file in files {
         let asset = anonymous.get(&format!("/assets/{file}")).answered(200);
         assert_eq!(asset.header("cache-control"), "public, max-age=31536000, immutable");

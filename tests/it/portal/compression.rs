@@ -37,7 +37,7 @@ fn assets_and_documents_are_compressed_for_clients_that_accept_it() {
     let app = App::shared();
     let mut browser = Browser::anonymous(app);
     let page = browser.get("/docs/api").answered(200);
-    let style = format!("/assets/{}", page.between("href=\"/assets/", "\""));
+    let style = format!("/assets/{}", page.between("rel=\"stylesheet\" href=\"/assets/", "\""));
     for path in ["/docs/api", "/openapi.json", &style] {
         let plain = browser.get(path).answered(200);
         assert_eq!(plain.header("content-encoding"), None, "{path}");

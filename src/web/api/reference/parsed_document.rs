@@ -48,10 +48,7 @@ impl ParsedDocument {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ParsedInfo {
-    pub(super) title: String,
     pub(super) version: String,
-    #[serde(default)]
-    pub(super) description: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,6 +99,7 @@ pub(super) struct ParsedParameter {
     pub(super) description: String,
     #[serde(default)]
     pub(super) schema: Value,
+    pub(super) example: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]

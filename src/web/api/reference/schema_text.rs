@@ -87,18 +87,16 @@ fn describe_values(schema: &Value) -> TypeText {
     plain_type(match list_types(schema)[..] {
         ["array"] => {
             let items = describe_type(&schema["items"]);
-            return [plain_type("list of "), items].concat();
+            return [plain_type("array of "), items].concat();
         }
         ["string"] => match schema["format"].as_str() {
-            Some("date-time") => "time (RFC 3339)".to_owned(),
-            Some("uuid") => "UUID".to_owned(),
-            Some("uri") => "URL".to_owned(),
-            _ => "text".to_owned(),
+            Some("date-time") => "string (date-time)".to_owned(),
+            Some("uuid") => "string (uuid)".to_owned(),
+            Some("uri") => "string (uri)".to_owned(),
+            _ => "string".to_owned(),
         },
-        ["boolean"] => "true or false".to_owned(),
-        ["integer"] => "whole number".to_owned(),
         [one] => one.to_owned(),
-        [] if schema["enum"].is_array() => "text".to_owned(),
+        [] if schema["enum"].is_array() => "string".to_owned(),
         [] => "any value".to_owned(),
         ref several => several.join(" or "),
     })
@@ -180,20 +178,20 @@ mod tests {
     #[test]
     fn types_are_described_as_text() {
         for (schema, expected) in [
-            (json!({"type": "string"}), "text"),
-            (json!({"type": ["string", "null"], "format": "date-time"}), "time (RFC 3339) or null"),
-            (json!({"type": "array", "items": {"type": "integer"}}), "list of whole number"),
+            (json!({"type": "string"}), "string"),
+            (json!({"type": ["string", "null"], "format": "date-time"}), "string (date-time) or null"),
+            (json!({"type": "array", "items": {"type": "integer"}}), "array of integer"),
             (json!({"type": ["boolean", "string"]}), "boolean or string"),
             (json!({}), "any value"),
-            (json!({"oneOf": [{"type": "null"}, {"type": "boolean"}]}), "true or false or null"),
+            (json!({"oneOf": [{"type": "null"}, {"type": "boolean"}]}), "boolean or null"),
         ] {
             assert_eq!(render(&schema), expected, "{schema}");
         }
         let thing = json!({"$ref": "#/components/schemas/Thing"});
         for (schema, expected) in [
-            (json!({"type": "array", "items": thing}), "list of [Thing]"),
+            (json!({"type": "array", "items": thing}), "array of [Thing]"),
             (json!({"oneOf": [{"type": "null"}, thing]}), "[Thing] or null"),
-            (json!({"anyOf": [thing, {"type": "string"}]}), "[Thing] or text"),
+            (json!({"anyOf": [thing, {"type": "string"}]}), "[Thing] or string"),
             (json!({"oneOf": [{"type": "object"}, {"type": "object"}]}), "object"),
             (json!({"allOf": [thing, {"type": "object"}]}), "object"),
         ] {
