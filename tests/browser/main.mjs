@@ -208,6 +208,7 @@ parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   const visit = await watch.firstVisit(browser, `${server.address}/connections`, cookies);
   console.log(`  a first visit: ${visit.requests} requests, ${visit.bytes} bytes`);
   // In a narrow window the button is in the menu.
+  await page.setViewportSize({ width: 320, height: 800 });
   await page.getByText("Menu", { exact: true }).click();
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.goto(`${server.address}/login`);
