@@ -191,7 +191,7 @@ fn list_request_limits() -> Vec<LimitRow> {
     vec![
         setting("max_body_size", "body of a SCIM request", bytes(defaults.body_max_bytes), too_large),
         row(
-            "body of a request without a valid credential: token exchange, sign-in, set-up pages",
+            "body of a request without a valid credential: token exchange, sign-in, setup pages",
             bytes(limits::UNAUTHENTICATED_BODY_MAX_BYTES),
             too_large,
         ),
@@ -298,9 +298,9 @@ fn list_attempt_limits() -> Vec<LimitRow> {
             "the password is required again, and codes of this admin are refused for 1 minute; twice as long after each \
              further 5, at most 1 hour",
         ),
-        row("tokens made with one set-up link", count(setup_link_holder::TOKENS_MAX), "409"),
+        row("tokens made with one setup link", count(setup_link_holder::TOKENS_MAX), "409"),
         row(
-            "audit entries of a set-up link in one day, one for each address that opens it",
+            "audit entries of a setup link in one day, one for each address that opens it",
             count(setup_link_holder::VISITS_MAX),
             "only the number of openings is counted",
         ),
@@ -476,7 +476,7 @@ fn list_work_limits() -> Vec<LimitRow> {
         row("characters of the answer above a limit of active users", count(quota::MESSAGE_MAX_CHARS), "400"),
         row("waiting for events", seconds(api::events::WAIT_MAX), "400"),
         row("live tokens of a configuration", count(tokens::LIVE_TOKENS_MAX), "the oldest is revoked"),
-        row("live set-up links of a configuration", count(setup_links::LIVE_LINKS_MAX), "409"),
+        row("live setup links of a configuration", count(setup_links::LIVE_LINKS_MAX), "409"),
         row("open invitations of admins", count(invites::OPEN_INVITES_MAX), "409"),
         row("logged calls of a configuration", count(request_log::STORED_CALLS_MAX), "the oldest are removed"),
         row(
@@ -495,7 +495,7 @@ fn list_lifetimes() -> Vec<LimitRow> {
         setting("session_idle", "session of an admin without use", millis(portal.sessions.idle), "sign in again"),
         setting("session_max", "session of an admin", millis(portal.sessions.total), "sign in again"),
         row("requested lifetime of a provisioning token", seconds(api::tokens::EXPIRES_IN_MAX), "400"),
-        row("lifetime of a set-up link", seconds(setup_links::LIFETIME_MAX_SECONDS), "400"),
+        row("lifetime of a setup link", seconds(setup_links::LIFETIME_MAX_SECONDS), "400"),
         row("lifetime of an invitation", millis(invites::LIFETIME), "410"),
         row("cursor of a list", seconds(cursor::LIFETIME_SECONDS), "400 `expiredCursor`"),
         row("response for an `Idempotency-Key`", millis(idempotency::RETENTION_MS), "the request is executed again"),

@@ -473,14 +473,14 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::UndeclaredImpossible => "{name} cannot be declared: {obstacle}",
         Reason::UndeclaredNotListed => "{name} is not among the undeclared attributes of the configuration",
         Reason::ResourceTypeUnknown => "there is no resource type {name}: use User or Group",
-        // Tokens and set-up links.
+        // Tokens and setup links.
         Reason::TokenNotFound => "the configuration has no live token with this id; list its tokens to see the ids",
         Reason::TokenNotLive => "the token is revoked or expired and cannot be changed: create a new one",
         Reason::LinkNotFound => "the configuration has no such link, or it has ended",
-        Reason::LinkUnknown => "there is no such set-up link; open the complete link that you received",
-        Reason::LinkEnded => "this set-up link has ended; ask its sender for a new one",
-        Reason::LinkExpired => "this set-up link has expired; ask its sender for a new one",
-        Reason::LinkActionNotAllowed => "this set-up link does not allow this; ask its sender for another one",
+        Reason::LinkUnknown => "there is no such setup link; open the complete link that you received",
+        Reason::LinkEnded => "this setup link has ended; ask its sender for a new one",
+        Reason::LinkExpired => "this setup link has expired; ask its sender for a new one",
+        Reason::LinkActionNotAllowed => "this setup link does not allow this; ask its sender for another one",
         Reason::LinkTokensSpent => "{max} tokens were made with this link; ask the sender for a new link",
         Reason::TooManyLinks => "the configuration has {max} live links: revoke one first",
         Reason::TooManyInvites => "there are {max} open invitations: revoke one first",
@@ -533,9 +533,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         // Admins and roles.
         Reason::AdminNotFound => "there is no admin with this id",
         Reason::AdminEmailNotFound => "no admin has this e-mail address",
-        Reason::CodesSetupUsed => {
-            "this set-up of one-time codes was used or has expired: start it again in the profile"
-        }
+        Reason::CodesSetupUsed => "this setup of one-time codes was used or has expired: start it again in the profile",
         Reason::AdminEmailTaken => "another admin already has this e-mail address",
         Reason::AdminExists => {
             "an admin already exists; use `rollcall admin create` or `rollcall admin reset-password`"

@@ -133,6 +133,6 @@ fn revoke_api_key(folder: &Path, id: &str) -> anyhow::Result<()> {
     let revoked = store.write_blocking(move |tx| api_keys::revoke_api_key(tx, &audit_context(), &id))?;
     output::print_line(&format!("Revoked {} ({})", revoked.id, revoked.name))?;
     Ok(output::print_line(
-        "Tokens and set-up links that were created with it stay valid. The audit log lists them; revoke them if needed.",
+        "Tokens and setup links that were created with it stay valid. The audit log lists them; revoke them if needed.",
     )?)
 }

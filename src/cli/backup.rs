@@ -30,7 +30,7 @@ pub(super) struct RestoreCommandArgs {
     /// Restore a file whose rows are inconsistent, or that another program has changed; its structure must be undamaged
     #[arg(long)]
     accept_findings: bool,
-    /// Revoke all tokens, API keys and set-up links, and disable all admins, that were created at this time or later,
+    /// Revoke all tokens, API keys and setup links, and disable all admins, that were created at this time or later,
     /// such as 2026-07-14T09:30:00Z; use it if the previous database is lost
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     revoke_all_since: Option<Millis>,

@@ -402,7 +402,7 @@ reasons! {
     UndeclaredImpossible "undeclared_impossible" Invalid ["attributes"] ("name", "obstacle");
     UndeclaredNotListed "undeclared_not_listed" Conflict ["attributes"] ("name");
     ResourceTypeUnknown "resource_type_unknown" Invalid ["resourceType"] ("name");
-    // Tokens and set-up links.
+    // Tokens and setup links.
     TokenNotFound "token_not_found" NotFound ();
     TokenNotLive "token_not_live" Conflict ();
     LinkNotFound "link_not_found" NotFound ();

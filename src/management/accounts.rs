@@ -70,7 +70,7 @@ pub fn rename_account(tx: &Tx<'_>, context: &AuditContext, id: &str, name: &str)
     audit::append_entry(tx, context, &NewAuditEntry { before, after, ..build_audit_entry(&account, "account.updated") })
 }
 
-/// Deletes an account with its webhooks and ends all access to it: sessions, admins, API keys, tokens and set-up links. Returns how many
+/// Deletes an account with its webhooks and ends all access to it: sessions, admins, API keys, tokens and setup links. Returns how many
 /// of each ended. Its id can then be used for a new account.
 ///
 /// # Errors

@@ -36,7 +36,7 @@ pub struct CodesSetup<'a> {
     pub confirmed_step: i64,
     /// Digests of the recovery codes.
     pub recovery: &'a [TokenDigest],
-    /// [`fingerprint_codes`] of the admin when the set-up began.
+    /// [`fingerprint_codes`] of the admin when the setup began.
     pub replaces: TokenDigest,
 }
 
@@ -50,7 +50,7 @@ pub fn fingerprint_codes(at: &Snapshot<'_>, id: &str) -> Result<TokenDigest> {
 /// Enables one-time codes for an admin, and ends the sign-ins that wait for a code of the previous ones.
 ///
 /// # Errors
-/// `Conflict` if the codes of the admin have changed since the set-up began.
+/// `Conflict` if the codes of the admin have changed since the setup began.
 pub fn enable_codes(tx: &Tx<'_>, context: &AuditContext, id: &str, setup: &CodesSetup<'_>) -> Result<()> {
     if fingerprint_codes(tx, id)? != setup.replaces {
         return Err(Reason::CodesSetupUsed.into());

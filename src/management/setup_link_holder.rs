@@ -213,7 +213,7 @@ fn holder_authority(link: &SetupLink) -> Authority {
 }
 
 fn build_audit_context(holder: &LinkHolder, found: &OpenLink) -> AuditContext {
-    let name = if found.link.note.is_empty() { "set-up link" } else { &found.link.note };
+    let name = if found.link.note.is_empty() { "setup link" } else { &found.link.note };
     AuditContext {
         actor: Actor { kind: ActorKind::SetupLink, id: found.link.id.clone(), name: name.to_owned() },
         scope: AccountScope::Account(found.configuration.account.clone()),

@@ -103,7 +103,7 @@ pub struct AccountAccess {
     pub api_keys: i64,
     /// Tokens of configurations that are not revoked.
     pub tokens: i64,
-    /// Set-up links that are open.
+    /// Setup links that are open.
     pub setup_links: i64,
 }
 

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::named_enum::named_enum;
 
 named_enum! {
-    /// What a set-up link is for
+    /// What a setup link is for
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
     #[serde(rename_all = "kebab-case")]
     pub enum LinkPurpose {

@@ -1,6 +1,6 @@
 //! The identity providers that an admin can choose, one file each.
 //!
-//! Tiles, set-up steps, presets, the live test, explanations, the help of the command line and the table in
+//! Tiles, setup steps, presets, the live test, explanations, the help of the command line and the table in
 //! `docs/providers.md` are derived from these entries.
 
 pub mod credentials;
@@ -50,13 +50,13 @@ pub struct IdentityProvider {
     pub credentials: &'static [CredentialAdvice],
     /// What to do at the provider after the first user has arrived.
     pub after_first_user: &'static str,
-    /// The time that the set-up needs, and the role at the provider, as sentences.
+    /// The time that the setup needs, and the role at the provider, as sentences.
     pub effort: &'static str,
-    /// What to know before the set-up: sentences in HTML.
+    /// What to know before the setup: sentences in HTML.
     pub before: &'static [&'static str],
-    /// The set-up steps.
+    /// The setup steps.
     pub steps: &'static [SetupStep],
-    /// What to know after the set-up: sentences in HTML.
+    /// What to know after the setup: sentences in HTML.
     pub good_to_know: &'static [&'static str],
     /// The provider's own help.
     pub help_url: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! The set-up steps in the admin console of a provider, and how this server recognizes that a step has worked.
+//! The setup steps in the admin console of a provider, and how this server recognizes that a step has worked.
 
 use super::IdentityProvider;
 use super::credentials::{CredentialAdvice, CredentialMethod};

@@ -54,7 +54,7 @@ export async function crawl(page, watch, starts, visit = look) {
     seen.add(kind(page.url()));
     if ((await page.locator("body").innerText()).includes(SEEN)) { poisoned += 1; }
     await visit(page, watch);
-    const links = await page.locator("a[href]").evaluateAll((all) => all.map((one) => one.href));
+    const links = await page.locator("a[href]").evaluateAll((all) => all.map((one) => new URL(one.getAttribute("href"), document.baseURI).href));
     for (const link of links) {
       const url = new URL(link);
       url.hash = "";

@@ -21,7 +21,7 @@ export async function becomes(page, address, state) {
   const end = Date.now() + TIMEOUT;
   for (;;) {
     await page.goto(address);
-    const actual = await page.locator(".state").first().innerText();
+    const actual = await page.locator(".headline .pill").first().innerText();
     if (actual.trim() === state) { return; }
     expect(Date.now() < end, `${address} stays "${actual}" and does not become "${state}"`);
     await page.waitForTimeout(200);
@@ -89,11 +89,18 @@ export async function provision(page, { idp, address }) {
   return { alice, bob };
 }
 
+/** Opens the menu with the other actions of a connection. */
+export async function openActions(page, hand) {
+  await hand.open(page.locator(".more summary"));
+}
+
 export async function pauseAndResume(page, hand, { address, idp }) {
   await page.goto(address);
+  await openActions(page, hand);
   await hand.press("Pause");
   await becomes(page, address, "Paused");
   await idp.user("carol@example.com");
+  await openActions(page, hand);
   await hand.press("Resume");
   await becomes(page, address, "Live");
 }
@@ -136,7 +143,7 @@ export async function rotate(page, hand, connection) {
 export async function setUpLink(page, hand, guest, connection) {
   await page.goto(`${connection.address}/links`);
   await hand.press("Create the link");
-  const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
+  const link = await page.getByLabel("Setup link", { exact: true }).inputValue();
   await guest.page.goto(`${link}?method=token`);
   await guest.hand.press("Create the token");
   const url = await guest.page.locator("#url").inputValue();
@@ -168,7 +175,8 @@ export async function finishSetup(guest, link) {
 
 export async function remove(page, hand, { address, idp, name, token }, purge) {
   await page.goto(address);
-  await hand.follow("Delete this connection");
+  await openActions(page, hand);
+  await hand.follow("Delete…");
   await hand.fill("Type the name of the connection", `${name}?`);
   await hand.press("Delete the connection");
   expect(await page.locator("#problems").isVisible(), "a wrong name deletes the connection");

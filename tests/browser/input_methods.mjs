@@ -13,6 +13,9 @@ export class Mouse {
   async press(name) { await this.page.getByRole("button", { name, exact: true }).click(); }
 
   async follow(name) { await this.page.getByRole("link", { name }).first().click(); }
+
+  /** Opens a folded part of the page. */
+  async open(summary) { await summary.click(); }
 }
 
 /** Number of Tab key presses after which an element counts as unreachable. */
@@ -42,6 +45,12 @@ export class Keyboard {
       return style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth);
     });
     if (width < 2) { throw new Error(`the focus is not visible on ${this.page.url()}`); }
+  }
+
+  /** Opens a folded part of the page. */
+  async open(summary) {
+    await this.focus(summary);
+    await this.page.keyboard.press("Enter");
   }
 
   async fill(label, text) {

@@ -78,34 +78,34 @@ async function asViewer(page, watch, server) {
   await look(page, watch, "a refusal");
 }
 
-/** The set-up page, before and after the token is created, and at its end. */
+/** The setup page, before and after the token is created, and at its end. */
 async function setupPages(page, watch, open) {
   const hand = new Mouse(page);
   const { address } = await connect(page, hand, { provider: /PingOne/, account: POISON[0], name: POISON[2] });
   await page.goto(`${address}/links`);
   await hand.press("Create the link");
   await look(page, watch, "a link that was made");
-  const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
+  const link = await page.getByLabel("Setup link", { exact: true }).inputValue();
   const guest = await open();
   await guest.goto(link);
-  await look(guest, watch, "the set-up page");
+  await look(guest, watch, "the setup page");
   await guest.goto(`${link}?show=provider`);
   await look(guest, watch, "the choice of the provider");
   await guest.goto(link);
   await guest.getByRole("button", { name: "Create the OAuth client" }).click();
-  await look(guest, watch, "the set-up page with an OAuth client");
+  await look(guest, watch, "the setup page with an OAuth client");
   await guest.goto(`${link}?method=federated`);
   await guest.getByRole("button", { name: "Create the OAuth client" }).click();
-  await look(guest, watch, "the set-up page with problems");
+  await look(guest, watch, "the setup page with problems");
   await guest.goto(`${link}?method=private_key_jwt`);
-  await look(guest, watch, "the set-up page for keys");
+  await look(guest, watch, "the setup page for keys");
   await guest.goto(`${link}?method=token`);
   await guest.getByRole("button", { name: "Create the token" }).click();
-  await look(guest, watch, "the set-up page with a token");
+  await look(guest, watch, "the setup page with a token");
   await guest.getByRole("link", { name: "Finish" }).click();
-  await look(guest, watch, "the question at the end of the set-up page");
+  await look(guest, watch, "the question at the end of the setup page");
   await guest.getByRole("button", { name: "Finish setup" }).click();
-  await look(guest, watch, "the end of the set-up page");
+  await look(guest, watch, "the end of the setup page");
   await guest.goto(link);
   await look(guest, watch, "a link that has ended");
 }

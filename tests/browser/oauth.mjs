@@ -1,4 +1,4 @@
-// OAuth clients in the portal: every method, rotation of a secret, and the set-up link.
+// OAuth clients in the portal: every method, rotation of a secret, and the setup link.
 import { finishSetup } from "./flow.mjs";
 import { Provider } from "./provider.mjs";
 
@@ -117,7 +117,7 @@ export async function manageOauthClients(page, hand, connection) {
 export async function setUpWithClient(page, hand, guest, connection) {
   await page.goto(`${connection.address}/links`);
   await hand.press("Create the link");
-  const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
+  const link = await page.getByLabel("Setup link", { exact: true }).inputValue();
   await guest.page.goto(link);
   await guest.hand.press("Create the OAuth client");
   const values = await copied(guest.page, OKTA);

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { launch } from "./chromium.mjs";
 import { kind } from "./address.mjs";
 import { LOOKS, crawl } from "./crawl.mjs";
-import { connect, firstRun } from "./flow.mjs";
+import { connect, firstRun, openActions } from "./flow.mjs";
 import { holdConnection } from "./holds.mjs";
 import { Mouse } from "./input_methods.mjs";
 import { addFederatedClient, addSecretClient } from "./oauth.mjs";
@@ -51,6 +51,7 @@ async function connections(page, hand) {
   await live.idp.call("POST", "/Users", { userName: "ada@example.com", schemas: ["urn:ietf:params:scim:schemas:core:2.0:User"] });
   for (let call = 0; call < 8; call += 1) { await failing.idp.call("POST", "/Users", { userName: "ada@example.com", schemas: ["urn:ietf:params:scim:schemas:core:2.0:User"] }); }
   await page.goto(paused.address);
+  await openActions(page, hand);
   await hand.press("Pause");
   await page.waitForTimeout(1500);
   return made;

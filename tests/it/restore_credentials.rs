@@ -86,7 +86,7 @@ fn revocations_stay_in_effect_after_a_restore() {
         // The rotated token, and that of the deleted configuration.
         "2 tokens that were revoked after the backup stay revoked".to_owned(),
         "1 API keys that were revoked after the backup stay revoked".to_owned(),
-        "1 set-up links that were revoked after the backup stay revoked".to_owned(),
+        "1 setup links that were revoked after the backup stay revoked".to_owned(),
         format!("{} was disabled after the backup and stays disabled", emails[1]),
         format!("{} keeps the password that was set after the backup", emails[2]),
         "sessions ended: 4".to_owned(),

@@ -55,7 +55,7 @@ fn credentials(app: &App, operator: &Caller, client: &Client, secrets: &mut Secr
     }
     secrets.push(("idempotency key", key.to_owned()));
     let link = operator.post(&format!("{CONFIGURATIONS}/{}/links", client.id), &json!({})).answered(201);
-    secrets.push(("set-up link", link.text("url").rsplit_once("/s/").unwrap().1.to_owned()));
+    secrets.push(("setup link", link.text("url").rsplit_once("/s/").unwrap().1.to_owned()));
 }
 
 fn wrong_tokens(operator: &Caller, client: &Client, secrets: &mut Secrets) {

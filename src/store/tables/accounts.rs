@@ -101,7 +101,7 @@ pub fn count_access(at: &Snapshot<'_>, key: i64) -> Result<AccountAccess> {
 }
 
 /// Ends all access to the account: disables its admins, ends their sessions, sign-ins and invitations, revokes API keys and tokens,
-/// ends set-up links, and deletes the positions of its feed readers.
+/// ends setup links, and deletes the positions of its feed readers.
 pub fn end_access(tx: &Tx<'_>, key: i64) -> Result<()> {
     for sql in [
         "DELETE FROM sessions WHERE admin_id IN (SELECT id FROM admins WHERE account = ?1) AND ?2 IS NOT NULL",

@@ -59,7 +59,7 @@ struct AccountAccessResponse {
     /// Tokens of configurations that are not revoked
     #[schema(minimum = 0)]
     tokens: i64,
-    /// Set-up links that are open
+    /// Setup links that are open
     #[schema(minimum = 0)]
     setup_links: i64,
 }
@@ -187,7 +187,7 @@ pub(super) struct DeleteAccountQuery {
 /// Delete an account
 ///
 /// 409 if it has configurations, or users and groups of deleted configurations. Its admins
-/// are disabled, their sessions end, and its API keys, tokens and set-up links stop working immediately.
+/// are disabled, their sessions end, and its API keys, tokens and setup links stop working immediately.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/accounts/{id}",

@@ -205,7 +205,7 @@ pub(super) async fn get_api_key(allowed: AllowedCaller<OperatorOnly<System>>, ca
 
 /// Revoke an API key
 ///
-/// The key and all tokens issued for it stop working immediately. Provisioning tokens and set-up links that were created
+/// The key and all tokens issued for it stop working immediately. Provisioning tokens and setup links that were created
 /// with it stay valid: the audit log lists them, and each can be revoked. A caller can revoke only keys that have no permission
 /// which the caller lacks.
 #[utoipa::path(

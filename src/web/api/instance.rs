@@ -35,7 +35,7 @@ pub(super) struct ServerSettingsResponse {
     service: ServiceStatusResponse,
 }
 
-/// How the pages of set-up links are named and look
+/// How the pages of setup links are named and look
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Branding)]

@@ -1,4 +1,4 @@
-//! Set-up links of a configuration: with such a link, the IT admin of a customer connects the identity provider.
+//! Setup links of a configuration: with such a link, the IT admin of a customer connects the identity provider.
 
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};

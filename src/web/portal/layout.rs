@@ -173,7 +173,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("revoked", "Revoked. It stopped working at once."),
     (
         "key-revoked",
-        "Revoked. It stopped working at once. Tokens and set-up links that were created with it stay valid: the audit log lists them.",
+        "Revoked. It stopped working at once. Tokens and setup links that were created with it stay valid: the audit log lists them.",
     ),
     ("purged", "Purged. Nothing of it is left."),
     ("session", "Ended. That browser is signed out."),
@@ -244,7 +244,7 @@ pub(crate) enum PageError {
     ForeignForm,
     /// The page does not exist, or the admin may not see that it exists.
     NotFound,
-    /// The set-up link is unknown, has ended or has expired, or does not allow the action. Its holder may have no portal login, so
+    /// The setup link is unknown, has ended or has expired, or does not allow the action. Its holder may have no portal login, so
     /// the page links to no other.
     RefusedLink(Reason),
     /// The invitation is unknown, has ended or has expired. Its holder has no portal login yet.
@@ -321,7 +321,7 @@ impl PageError {
     }
 }
 
-/// The errors of pages of a set-up link.
+/// The errors of pages of a setup link.
 const LINK_REASONS: [Reason; 5] = [
     Reason::LinkUnknown,
     Reason::LinkEnded,
@@ -336,13 +336,13 @@ pub(super) fn describe_refused_link(reason: Reason) -> (&'static str, Vec<String
     match reason {
         Reason::LinkEnded => {
             let sentence = "It was finished, or its sender has revoked it. Provisioning that is set up continues.";
-            ("This set-up link has ended", vec![sentence.to_owned(), ask])
+            ("This setup link has ended", vec![sentence.to_owned(), ask])
         }
-        Reason::LinkExpired => ("This set-up link has expired", vec![ask]),
-        Reason::LinkActionNotAllowed => ("This set-up link does not allow this", vec![ask]),
-        Reason::LinkTokensSpent => ("This set-up link cannot create more tokens", vec![ask]),
+        Reason::LinkExpired => ("This setup link has expired", vec![ask]),
+        Reason::LinkActionNotAllowed => ("This setup link does not allow this", vec![ask]),
+        Reason::LinkTokensSpent => ("This setup link cannot create more tokens", vec![ask]),
         _ => (
-            "There is no such set-up link",
+            "There is no such setup link",
             vec!["Open the complete link that you received, or ask the person who sent it for a new one.".to_owned()],
         ),
     }

@@ -241,7 +241,7 @@ fn settings_routes() -> Vec<PortalRoute> {
     ]
 }
 
-/// Tokens, set-up links, and the page that a set-up link opens.
+/// Tokens, setup links, and the page that a setup link opens.
 fn credential_routes() -> Vec<PortalRoute> {
     vec![
         route_at("/connections/{id}/tokens").get(connections::tokens::list_tokens),

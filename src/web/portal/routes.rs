@@ -77,7 +77,7 @@ pub(super) async fn wrap_page<B: MessageBody + 'static>(
     Ok(if is_compressible { page_compression::compress_page(response) } else { response })
 }
 
-/// Adds the navigation to an error page, or the branding to that of a set-up link. An error holds neither, so the page is
+/// Adds the navigation to an error page, or the branding to that of a setup link. An error holds neither, so the page is
 /// rendered again.
 fn add_navigation(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let refusal = response.response().error().and_then(|error| error.as_error::<PageError>());

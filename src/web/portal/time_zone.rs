@@ -197,8 +197,8 @@ mod tests {
 
     #[test]
     fn a_day_is_that_of_the_zone() {
-        assert_eq!(berlin().format_day(at("2026-07-14T22:30:00Z")), "15 July 2026");
-        assert_eq!(TimeZoneChoice::utc().format_day(at("2026-07-04T22:30:00Z")), "4 July 2026");
+        assert_eq!(berlin().format_day(at("2026-07-14T22:30:00Z")), "Wednesday, 15 July 2026");
+        assert_eq!(TimeZoneChoice::utc().format_day(at("2026-07-04T22:30:00Z")), "Saturday, 4 July 2026");
     }
 
     #[test]

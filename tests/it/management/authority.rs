@@ -81,7 +81,7 @@ fn nothing_that_a_key_creates_outlives_it() {
     app.operator().patch(&one, &json!({"expiresAt": later})).answered(204);
     short.patch(&one, &json!({"label": "named again"})).answered(204);
     short.patch(&one, &json!({"expiresAt": end})).answered(204);
-    // Set-up links.
+    // Setup links.
     let links = format!("{CONFIGURATIONS}/{}/links", client.id);
     let hour = app.keyed(&["--expires-in", "1h"]);
     is_refused(&hour, &links, &json!({"expiresIn": 86_400}));

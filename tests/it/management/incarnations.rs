@@ -106,7 +106,7 @@ fn a_later_account_with_the_same_id_sees_nothing_of_the_earlier_one() {
     assert_eq!(count(&operator.for_account(ID), "/directory/resources/v1/leftovers"), 1, "the users are left over");
     let mut owner = Browser::owner(&app);
     let page = owner.get(&format!("/accounts/{ID}/delete")).answered(200);
-    for line in ["1 admins of this account", "1 sessions", "1 API keys", "0 tokens", "0 set-up links"] {
+    for line in ["1 admins of this customer", "1 sessions", "1 API keys", "0 tokens", "0 setup links"] {
         assert!(page.contains(line), "{line}: {}", page.text);
     }
     operator.delete(&format!("{ACCOUNTS}/{ID}?purge=true")).answered(204);

@@ -1,4 +1,4 @@
-//! Set-up links: created, listed without their secret, revoked.
+//! Setup links: created, listed without their secret, revoked.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Branding: the form with a logo, its files, and the pages of set-up links that have it.
+//! Branding: the form with a logo, its files, and the pages of setup links that have it.
 
 use serde_json::json;
 

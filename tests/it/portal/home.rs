@@ -139,7 +139,7 @@ fn selected_connections_are_paused_resumed_and_exported_together() {
     let clients = ["acme", "beta", "zeta"].map(|account| app.configuration_of(account, "okta"));
     let fields: Vec<String> = clients[..2].iter().map(|client| format!("c-{}", client.id)).collect();
     let send = |browser: &mut Browser, action: &str, fields: &[String]| {
-        let mut form = vec![("action", action), ("back", "/connections?sort=account")];
+        let mut form = vec![(action, "on"), ("back", "/connections?sort=account")];
         form.extend(fields.iter().map(|name| (name.as_str(), "on")));
         browser.submit("/connections/bulk", &form)
     };

@@ -334,7 +334,7 @@ impl PortalFixture {
     }
 }
 
-/// Adds a set-up link; returns its secret and its id.
+/// Adds a setup link; returns its secret and its id.
 fn add_link(owner: &mut Browser, connection: &str) -> (String, String) {
     let made = owner.submit(&format!("{connection}/links"), &[("life", "3600")]).answered(200);
     let links = owner.get(&format!("{connection}/links"));
@@ -424,7 +424,7 @@ fn assert_security_headers(page: &Page) {
     }
     assert!(!policy.contains("unsafe"), "{}: {policy}", page.at);
     assert_eq!(header("x-content-type-options"), "nosniff");
-    // The URL of a set-up page contains a secret.
+    // The URL of a setup page contains a secret.
     let has_secret = page.status == 200 && ["/s/", "/setup/"].iter().any(|path| page.at.starts_with(path));
     assert_eq!(header("referrer-policy"), if has_secret { "strict-origin" } else { "same-origin" }, "{}", page.at);
     assert_eq!(header("cache-control"), "no-store");

@@ -259,11 +259,7 @@ fn an_event_leads_to_its_deliveries_and_back() {
         wait_for_text(&mut owner, &format!("/connections/{}/requests?method=POST", client.id), "ada@hook.example");
     let request = log.between(&format!("href=\"/connections/{}/requests/01", client.id), "\"").to_owned();
     let page = owner.get(&format!("/connections/{}/requests/01{request}", client.id)).answered(200);
-    assert!(
-        page.contains("Events that it caused") && page.contains(&format!("href=\"{event_path}\"")),
-        "{}",
-        page.text
-    );
+    assert!(page.contains("What changed") && page.contains(&format!("href=\"{event_path}\"")), "{}", page.text);
     // The live test and the overview of the connection.
     let page = owner.get(&format!("/connections/{}", client.id)).answered(200);
     assert!(page.contains("A webhook delivered the first event"), "{}", page.text);
@@ -380,7 +376,7 @@ fn a_stopped_lane_is_an_alert_on_the_start_page() {
     ] {
         database.execute_batch(&format!("UPDATE webhook_lanes SET {change}")).unwrap();
         let page = owner.get(&connection).answered(200);
-        assert!(page.contains(reason) && page.contains("state failing"), "{}", page.text);
+        assert!(page.contains(reason) && page.contains("pill failing"), "{}", page.text);
         check_failing_health(&operator.get(&health).answered(200).json, change.contains("stopped_at"));
         for page in ["/", "/webhooks", &path, &connection] {
             let page = owner.get(page).answered(200);

@@ -17,7 +17,7 @@ use crate::store::engine::sqlite_errors::describe_damage;
 const ENDED_CREDENTIALS: [(&str, &str, &str, &str); 4] = [
     ("tokens", "digest", "revoked_at", "tokens"),
     ("api_keys", "id", "revoked_at", "API keys"),
-    ("setup_links", "id", "ended_at", "set-up links"),
+    ("setup_links", "id", "ended_at", "setup links"),
     ("admin_invites", "id", "ended_at", "invitations"),
 ];
 

@@ -137,7 +137,7 @@ fn describe_settings() -> RefOr<Schema> {
         .property("connectionName", text())
         .property(
             "source",
-            source_schema().description(Some("Changes when the holder of a set-up link chooses the provider")),
+            source_schema().description(Some("Changes when the holder of a setup link chooses the provider")),
         )
         .property("provider", nullable_text().description(Some("Name of the identity provider; null for none")))
         .property("preset", text().enum_values(Some(Preset::ALL.map(Preset::as_str))))

@@ -102,7 +102,7 @@ impl AuditRow {
             "api_key" => ("API key", label),
             "user" => ("User token", label),
             "admin" => ("", names.admins.get(&id).cloned().unwrap_or(label)),
-            "setup_link" => ("Set-up link", label),
+            "setup_link" => ("Setup link", label),
             "command_line" if label == "unknown" => ("", "Command line".to_owned()),
             "command_line" => ("Command line", label),
             _ => ("", "Rollcall".to_owned()),

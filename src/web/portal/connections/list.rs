@@ -250,9 +250,8 @@ pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: 
 /// `POST /connections/bulk`: pauses, resumes or exports the selected connections. Fields that begin with `c-` name them.
 pub(crate) async fn change_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let fields = page_request.form::<BTreeMap<String, String>>(&admin.signed).await?;
-    let text = |name: &str| fields.get(name).map_or("", String::as_str);
     let ids: Vec<String> = fields.keys().filter_map(|name| name.strip_prefix("c-")).map(str::to_owned).collect();
-    let back = text("back");
+    let back = fields.get("back").map_or("", String::as_str);
     let is_list = back.starts_with("/connections") && back.bytes().all(|byte| byte.is_ascii_graphic());
     let back = if is_list { back } else { "/connections" };
     let to = |done: &str| {
@@ -262,7 +261,7 @@ pub(crate) async fn change_connections(admin: PermittedAdmin<Read>, page_request
     if ids.is_empty() || ids.len() > PER_PAGE {
         return Ok(to("none-selected"));
     }
-    if text("action") == "export" {
+    if fields.contains_key("export") {
         let (mut found, _) = find_connections(&admin, &page_request, &ConnectionsQuery::default()).await?;
         found.retain(|one| ids.contains(&one.configuration.id));
         return Ok(csv::attach("connections.csv", build_csv(&found)));
@@ -270,7 +269,10 @@ pub(crate) async fn change_connections(admin: PermittedAdmin<Read>, page_request
     if !admin.signed.permissions.contains(Permission::ProvisioningCreate) {
         return Err(PageError::MissingPermission(Permission::ProvisioningCreate));
     }
-    let sync = text("action") == "resume";
+    let sync = fields.contains_key("resume");
+    if !sync && !fields.contains_key("pause") {
+        return Ok(to("none-selected"));
+    }
     // One transaction each: to resume a connection publishes what has changed since, which takes time.
     for id in ids {
         let context = admin.context.clone();

@@ -174,7 +174,7 @@ impl LiveTest {
         self.failures.iter().any(|failure| !failure.is_resolved)
     }
 
-    /// Whether an effect of the set-up has been seen.
+    /// Whether an effect of the setup has been seen.
     pub(crate) fn has_seen(&self, effect: SetupEffect) -> bool {
         self.steps.iter().any(|step| step.is_done && step.effect == Some(effect))
     }
@@ -348,7 +348,7 @@ impl ExaminedCalls<'_> {
         }
     }
 
-    /// Recent failures of the set-up, grouped by explanation, newest first.
+    /// Recent failures of the setup, grouped by explanation, newest first.
     fn group_failures(&self, now: Millis) -> Vec<CallFailureGroup> {
         let worked =
             self.calls.iter().find(|call| call.token_id.is_some() && !call.failed && self.find_mistake(call).is_none());

@@ -66,7 +66,7 @@ pub(crate) struct ConnectionView {
 }
 
 /// Titles of pages whose tab already has this text.
-const TAB_TITLES: [&str; 6] = ["Users", "Groups", "Requests", "Settings", "Credentials", ""];
+const TAB_TITLES: [&str; 8] = ["Users", "Groups", "Requests", "Settings", "Credentials", "Setup", "Setup links", ""];
 
 impl ConnectionView {
     /// Reads the connection in the path.
@@ -430,7 +430,7 @@ pub(crate) async fn show_provider_steps(admin: PermittedAdmin<Read>, page_reques
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "setup")?;
     let token = one_time_secrets::reveal_secret(&page_request, &admin.signed, connection.id())?;
     let clients = page_request.read_inline(|at| oauth::list_clients(at, &admin.context.scope, connection.id()))?;
-    let layout = connection.layout(&admin.signed, "Set up");
+    let layout = connection.layout(&admin.signed, "Setup");
     let client = clients.first().filter(|_| token.is_none()).map(|found| &found.client);
     let method = client.map_or(CredentialMethod::Token, |client| CredentialMethod::Client(client.authentication));
     let token_url = format!("{}{TOKEN_PATH}", page_request.state.server.public_url());

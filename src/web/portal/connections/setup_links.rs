@@ -1,4 +1,4 @@
-//! Set-up links of one connection, for the customer's IT admin: create, show once, revoke.
+//! Setup links of one connection, for the customer's IT admin: create, show once, revoke.
 
 use askama::Template;
 use percent_encoding::utf8_percent_encode;
@@ -37,7 +37,7 @@ struct SetupLinksPage {
     layout: PageLayout,
     connection: ConnectionView,
     links: Vec<SetupLink>,
-    /// The last step of the set-up that this server has seen.
+    /// The last step of the setup that this server has seen.
     reached: String,
     form: SetupLinkForm,
     problems: Vec<FormError>,
@@ -64,7 +64,7 @@ impl SetupLinksPage {
         LinkPurpose::ALL
     }
 
-    /// What a link is for, if it is not the set-up.
+    /// What a link is for, if it is not the setup.
     fn other_purpose(link: &SetupLink) -> Option<&'static str> {
         (link.purpose != LinkPurpose::Setup).then(|| link.purpose.label())
     }
@@ -149,7 +149,7 @@ async fn list_page<N: RequiredPermission>(
     let reached = live
         .reached_step()
         .map_or_else(|| "Not started".to_owned(), |(number, total, title)| format!("{number} of {total}: {title}"));
-    let layout = connection.layout(&admin.signed, "Set-up links");
+    let layout = connection.layout(&admin.signed, "Setup links");
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(status, &SetupLinksPage { layout, connection, links, reached, form, problems }))
 }

@@ -89,11 +89,13 @@ pub(super) async fn show_home(admin: AnyAdmin, page_request: PageRequest) -> Pag
         let sources = AttentionSources { at, scope: &scope, signed: &signed, state: &state, all: &all, now };
         let mut items = list_attention_items(&sources)?;
         let states = overview::count_states(&all);
+        let mut badges = signed.badges;
         if signed.may_manage_server() {
             let count = |of| states.iter().find(|(status, _)| *status == of).map_or(0, |(_, count)| *count);
             let failing = count(ConnectionStatus::Failing) + count(ConnectionStatus::Held);
             let findings = items.iter().filter(|item| item.is_about_server()).count();
-            state.badges.set(now, NavigationBadges { failing, findings });
+            badges = NavigationBadges { failing, findings };
+            state.badges.set(now, badges);
         }
         let more_items = items.len().saturating_sub(ITEMS_MAX);
         items.truncate(ITEMS_MAX);
@@ -107,14 +109,17 @@ pub(super) async fn show_home(admin: AnyAdmin, page_request: PageRequest) -> Pag
             sees_requests,
             traffic: TrafficChart::of_scope(at, &scope, now)?,
             steps: if signed.may_manage_server() { list_steps(&sources)? } else { Vec::new() },
-            layout: build_layout(&signed),
+            layout: build_layout(&signed, badges),
         })
     });
     Ok(render_page(200, &page.await?))
 }
 
-fn build_layout(signed: &SignedIn) -> PageLayout {
-    PageLayout::new("Home", Some(signed), NavigationEntry::Home)
+/// The layout with the badges as this page has counted them.
+fn build_layout(signed: &SignedIn, badges: NavigationBadges) -> PageLayout {
+    let mut signed = signed.clone();
+    signed.badges = badges;
+    PageLayout::new("Home", Some(&signed), NavigationEntry::Home)
 }
 
 /// The newest requests over all connections that changed something or were rejected.

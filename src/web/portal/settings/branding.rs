@@ -1,4 +1,4 @@
-//! Branding: how the pages of set-up links are named and look.
+//! Branding: how the pages of setup links are named and look.
 
 use askama::Template;
 

@@ -25,7 +25,7 @@ pub(crate) fn permission_help(permission: Permission) -> &'static str {
         Permission::ProvisioningRead => "View connections",
         Permission::ProvisioningCreate => "Add connections and change their settings",
         Permission::ProvisioningDelete => "Delete connections and purge retained data",
-        Permission::ProvisioningTokens => "Create and revoke tokens and set-up links",
+        Permission::ProvisioningTokens => "Create and revoke tokens and setup links",
         Permission::DirectoryRead => "View users and groups",
         Permission::RequestsRead => "View the request log",
         Permission::AuditRead => "View the audit log",

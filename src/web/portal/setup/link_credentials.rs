@@ -1,4 +1,4 @@
-//! The credentials of the connection of a set-up link: which token is in use, and what a new one does to it.
+//! The credentials of the connection of a setup link: which token is in use, and what a new one does to it.
 
 use std::borrow::Cow;
 

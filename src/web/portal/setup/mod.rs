@@ -1,4 +1,4 @@
-//! The page of a set-up link, for an IT admin of a customer without a portal login.
+//! The page of a setup link, for an IT admin of a customer without a portal login.
 
 pub(crate) mod brand;
 mod link_credentials;

@@ -1,4 +1,4 @@
-//! The page of a set-up link: it shows the set-up of one connection and nothing else. There is no session: the secret
+//! The page of a setup link: it shows the setup of one connection and nothing else. There is no session: the secret
 //! in the URL is the only credential.
 
 use actix_web::cookie::Cookie;
@@ -379,7 +379,7 @@ pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
     find_link_owner(&page_request, &digest);
     let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let cookie = token_cookie(&page_request.state.server, &secret, &token)?;
-    let draft = TokenDraft::new(clock::new_id(), &token, "from a set-up link");
+    let draft = TokenDraft::new(clock::new_id(), &token, "from a setup link");
     let holder = link_holder(&page_request.request);
     page_request.write(move |tx| setup_link_holder::create_token(tx, &holder, &digest, &draft)).await?;
     Ok(hide_url(redirect_to(&page_path(&secret)).cookie(cookie).finish()))
@@ -497,7 +497,7 @@ fn count_label(number: i64, what: &str) -> String {
 
 /// The CSRF token of the page, derived from the secret of the link.
 fn form_token(secret: &str) -> String {
-    encode_hex(&secret::digest_text(&format!("form of a set-up link {secret}")))
+    encode_hex(&secret::digest_text(&format!("form of a setup link {secret}")))
 }
 
 /// Value of the cookie of a browser that opened the link, so that it is counted once. Only this server can compute it.
@@ -523,7 +523,7 @@ fn read_created_token(page_request: &PageRequest, secret: &str) -> Option<String
 }
 
 fn secret_sealer(secret: &str) -> Sealer {
-    Sealer::new(secret, &secret::digest_text("token made with a set-up link"))
+    Sealer::new(secret, &secret::digest_text("token made with a setup link"))
 }
 
 fn encode_hex(bytes: &[u8]) -> String {

@@ -35,9 +35,9 @@ const RECOVERY_BYTES: usize = 10;
 const RECOVERY_CODES: usize = 10;
 /// Cookie that names the admin who gave the right password, until the code is given too.
 const COOKIE: &str = "rc_code";
-/// Kind of a sealed set-up.
+/// Kind of a sealed setup.
 const SETUP: &str = "new one-time codes";
-/// Longest time between the start of a set-up and its confirmation, in milliseconds.
+/// Longest time between the start of a setup and its confirmation, in milliseconds.
 const SETUP_AGE_MAX: Millis = 15 * 60 * 1000;
 /// Light modules around a QR code (ISO/IEC 18004 section 9.1).
 const QUIET_ZONE: usize = 4;
@@ -111,12 +111,12 @@ struct CodeForm {
     code: String,
 }
 
-/// A set-up of one-time codes that is not confirmed yet. The form carries it, encrypted for the session.
+/// A setup of one-time codes that is not confirmed yet. The form carries it, encrypted for the session.
 struct PendingSetup {
     /// The new secret.
     key: Vec<u8>,
     expires_at: Millis,
-    /// Fingerprint of the codes that the set-up replaces, so that it is confirmed at most once.
+    /// Fingerprint of the codes that the setup replaces, so that it is confirmed at most once.
     replaces: TokenDigest,
 }
 

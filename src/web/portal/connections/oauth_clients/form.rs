@@ -1,4 +1,4 @@
-//! The form of an OAuth client, and the errors at its fields. Creation, settings and set-up links share it.
+//! The form of an OAuth client, and the errors at its fields. Creation, settings and setup links share it.
 
 use std::collections::BTreeMap;
 

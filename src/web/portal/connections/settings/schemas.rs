@@ -16,7 +16,7 @@ use crate::web::required_permission::Create;
 
 #[derive(Template)]
 #[template(path = "portal/connection_schemas.html")]
-struct SchemasPage {
+struct ConnectionSchemasPage {
     layout: PageLayout,
     connection: ConnectionView,
     extensions: Vec<StoredExtension>,
@@ -24,7 +24,7 @@ struct SchemasPage {
     problems: Vec<FormError>,
 }
 
-impl SchemasPage {
+impl ConnectionSchemasPage {
     fn problem(&self, field: &str) -> Option<&str> {
         find_field_error(&self.problems, field)
     }
@@ -46,7 +46,7 @@ fn schemas_page(
     let extensions = page_request.read_inline(|at| schema_extensions::list_extensions(at, &admin.context.scope, id))?;
     let status = if problems.is_empty() { 200 } else { 422 };
     let layout = connection.layout(&admin.signed, "Schemas");
-    Ok(render_page(status, &SchemasPage { layout, connection, extensions, fields, problems }))
+    Ok(render_page(status, &ConnectionSchemasPage { layout, connection, extensions, fields, problems }))
 }
 
 /// `GET /connections/{id}/schemas`
