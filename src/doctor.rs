@@ -206,8 +206,8 @@ fn check_dropped_entries(running: &ServerStatus) -> Finding {
         (0, 0) => Finding::fine(ABOUT, "No log lines dropped."),
         (calls, 0) => Finding::warning(
             ABOUT,
-            format!("{calls} calls were served but not stored in the request log since the start."),
-            "More calls arrived than the log can store. Find the source in the metrics.",
+            format!("{calls} requests were served but not stored in the request log since the start."),
+            "More requests arrived than the log can store. Find the source in the metrics.",
         ),
         (_, lines) => Finding::warning(
             ABOUT,

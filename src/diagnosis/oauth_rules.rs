@@ -148,7 +148,7 @@ pub const OAUTH_RULES: &[ExplanationRule] = &[
         "insufficient-scope",
         [ScopeInsufficient],
         "the scope of the access token is too small",
-        "The access token is valid, and its scope does not include this call.",
+        "The access token is valid, and its scope does not include this request.",
         "Extend the scope of the client on the Credentials page, and request it at the provider."
     ),
     token_rule!(
@@ -156,7 +156,7 @@ pub const OAUTH_RULES: &[ExplanationRule] = &[
         [AccessTokensLimited],
         "too many access tokens were requested",
         "It requested a new access token too often.",
-        "Let the provider use an access token until it expires, instead of requesting one for each call."
+        "Let the provider use an access token until it expires, instead of requesting one for each request."
     ),
     token_rule!(
         "invalid-token-request",

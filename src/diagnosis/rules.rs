@@ -306,9 +306,9 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
     },
     ExplanationRule {
         id: "rate-limited",
-        refusal_reason: "too many calls at once",
-        what: "It calls more often than the limit of a connection, so it was asked to retry later.",
-        advice: "No action is required: providers retry automatically. If it continues, find out what calls so often, or ask the operator for a higher limit (rate_limit).",
+        refusal_reason: "too many requests at once",
+        what: "It sends more requests than the limit of a connection, so it was asked to retry later.",
+        advice: "No action is required: providers retry automatically. If it continues, find out what sends so many requests, or ask the operator for a higher limit (rate_limit).",
         location: SettingLocation::Client,
         applies: |facts| facts.call.status == 429 && !facts.failed_for(&[Reason::AccessTokensLimited]),
     },

@@ -195,7 +195,7 @@ fn check_expiring_tokens(rows: &DatabaseSummary) -> Finding {
 /// Reports the last secrets of OAuth clients that end within 30 days. Each message names the nearest of 30, 14, 3 and 1 days.
 fn check_ending_secrets(rows: &DatabaseSummary, now: Millis) -> Finding {
     const ABOUT: &str = "OAuth clients";
-    const NEXT: &str = "Add a second secret on the page of the OAuth client in the portal (Credentials of the connection), or with rollcall oauth-client add-secret; put it in at the identity provider; then delete the earlier one.";
+    const NEXT: &str = "Add a second secret on the page of the OAuth client in the portal (Credentials of the connection), or with rollcall oauth-client add-secret; enter it in the identity provider; then delete the earlier one.";
     let found: Vec<(u32, &EndingSecret)> = rows
         .ending_secrets
         .iter()

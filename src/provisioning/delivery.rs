@@ -3,8 +3,10 @@
 
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::audit_context::AccountScope;
 use crate::model::configuration::Configuration;
 use crate::provisioning::feed;
+pub use crate::store::tables::feed_positions::ReaderPosition;
 use crate::store::tables::{accounts, configurations, events, feed_positions};
 use crate::store::{Snapshot, Tx};
 
@@ -76,6 +78,22 @@ fn find_delivery_up_to(at: &Snapshot<'_>, configuration: &Configuration, counted
     };
     let (waiting, is_more) = events::count_waiting_events(at, configuration.key, seq, counted_max)?;
     Ok(DeliveryState::Read { at: read_at, has_begun: first <= seq, waiting, is_more })
+}
+
+/// A reader of the feed.
+#[derive(Debug, Clone)]
+pub struct FeedReader {
+    /// Its filter and position.
+    pub position: ReaderPosition,
+    /// Number of events after its position. Fewer of them may match its filter.
+    pub newer: i64,
+}
+
+/// Returns at most `limit` readers within the account scope, the last read first. Readers with the same filter are one.
+pub fn list_readers(at: &Snapshot<'_>, scope: &AccountScope, limit: u32) -> Result<Vec<FeedReader>> {
+    let end = feed::find_end(at)?;
+    let found = feed_positions::list_positions(at, scope.filter(None).as_ref(), limit)?;
+    Ok(found.into_iter().map(|position| FeedReader { newer: (end - position.seq).max(0), position }).collect())
 }
 
 /// Whether any application has read the feed.

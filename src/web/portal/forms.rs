@@ -100,10 +100,8 @@ impl PageRequest {
     pub(super) async fn form_with_token<T: DeserializeOwned>(&self, form_token: &str) -> Result<T, PageError> {
         self.check_origin()?;
         let text = self.form_text().await?;
-        let carried = deserialize_pairs::<FormToken>(&text).unwrap_or_default();
-        let carried = unmask_form_token(&carried.form_token, form_token.len());
-        let is_own = secret::digests_match(&secret::digest_text(&carried), &secret::digest_text(form_token));
-        if is_own { deserialize_form(&text) } else { Err(PageError::ForeignForm) }
+        let carried = deserialize_pairs::<FormToken>(&text).unwrap_or_default().form_token;
+        if is_own_token(&carried, form_token) { deserialize_form(&text) } else { Err(PageError::ForeignForm) }
     }
 
     /// Reads a form of a page that needs no session, after checking its origin.
@@ -128,8 +126,7 @@ impl PageRequest {
             UploadForm { fields: deserialize_form(&self.form_text().await?)?, ..UploadForm::default() }
         };
         let carried = form.fields.get("form_token").map(String::as_str).unwrap_or_default();
-        let is_own = secret::digests_match(&secret::digest_text(carried), &secret::digest_text(&signed.form_token));
-        if is_own { Ok(form) } else { Err(PageError::ForeignForm) }
+        if is_own_token(carried, &signed.form_token) { Ok(form) } else { Err(PageError::ForeignForm) }
     }
 
     async fn read_parts(&self) -> Result<UploadForm, PageError> {
@@ -167,6 +164,12 @@ impl PageRequest {
         let failed = |error: Error| PageError::Failed { status: error.status(), detail: render_sentence(&error) };
         Ok(bytes.map_err(failed)?.to_vec())
     }
+}
+
+/// Whether a form has the CSRF token of its session, masked or not.
+fn is_own_token(carried: &str, form_token: &str) -> bool {
+    let carried = unmask_form_token(carried, form_token.len());
+    secret::digests_match(&secret::digest_text(&carried), &secret::digest_text(form_token))
 }
 
 fn deserialize_form<T: DeserializeOwned>(text: &str) -> Result<T, PageError> {

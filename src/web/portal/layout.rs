@@ -167,7 +167,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("resumed", "Resumed. Changes made while paused are sent to your application in order."),
     ("none-selected", "Select at least one connection, and at most 50."),
     ("undo", "The undo has been started. Your application receives each change as an ordinary event."),
-    ("hold-allowed", "Allowed. What was held goes on to your application now."),
+    ("hold-allowed", "Allowed. The held changes are sent to your application now."),
     ("hold-rejected", "Rejected. The removals are undone, and all other changes go on to your application."),
     ("all-revoked", "Every token of this connection is revoked. They stopped working at once."),
     ("revoked", "Revoked. It stopped working at once."),

@@ -9,6 +9,7 @@ mod home;
 mod layout;
 mod one_time_secrets;
 mod page_compression;
+mod print_line;
 mod routes;
 mod settings;
 mod setup;
@@ -63,6 +64,7 @@ fn all_routes() -> Vec<PortalRoute> {
 fn sign_in_routes() -> Vec<PortalRoute> {
     vec![
         route_at("/").get(home::show_home),
+        route_at("/app").get(home::show_your_app),
         route_at("/setup/{code}").get(sign_in::first_run::show_first_run).post(sign_in::first_run::save_first_run),
         route_at("/invite/{secret}")
             .get(sign_in::invitation::show_invitation)

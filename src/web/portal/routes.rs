@@ -11,10 +11,10 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, web};
 
 use crate::web::metrics::Surface;
 use crate::web::portal::layout::{self, PageError, PageResult};
-use crate::web::portal::page_compression;
 use crate::web::portal::setup::brand;
 use crate::web::portal::sign_in::session;
 use crate::web::portal::time_zone::{self, TimeZoneChoice};
+use crate::web::portal::{page_compression, print_line};
 use crate::web::request_middleware;
 use crate::web::state::AppState;
 
@@ -69,7 +69,7 @@ pub(super) async fn wrap_page<B: MessageBody + 'static>(
     let response = request_middleware::track_request(request, next, Surface::Portal, layout::add_headers)
         .await?
         .map_into_boxed_body();
-    let response = add_navigation(response);
+    let response = print_line::add_print_line(add_navigation(response));
     let response = match zone {
         Some(zone) => time_zone::localize_times(response, &zone),
         None => response,

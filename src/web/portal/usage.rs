@@ -138,7 +138,7 @@ impl UsageLine {
         }
         let (label, amount, limit) = (self.label(), self.amount(), self.limit());
         Some(if self.status.is_exhausted() {
-            format!("{label}: the limit of {limit} is reached ({amount}). Requests that add more are refused.")
+            format!("{label}: the limit of {limit} is reached ({amount}). Requests that add more are rejected.")
         } else {
             format!("{label}: {} % of the limit are used ({amount} of {limit}).", self.bar())
         })
@@ -148,9 +148,12 @@ impl UsageLine {
 fn describe_refused(active_users: &ActiveUserLimit, now: Millis) -> Option<String> {
     let ago = format_ago(now - active_users.last_refused_at?);
     Some(match active_users.refused {
-        1 => format!("1 call was refused because of the limit of active users, {ago}."),
+        1 => format!("1 request was rejected because of the limit of active users, {ago}."),
         count => {
-            format!("{} calls were refused because of the limit of active users, the last {ago}.", group_digits(count))
+            format!(
+                "{} requests were rejected because of the limit of active users, the last {ago}.",
+                group_digits(count)
+            )
         }
     })
 }
@@ -225,7 +228,7 @@ mod tests {
         let refused = |refused, last_refused_at| ActiveUserLimit { message: None, refused, last_refused_at };
         assert_eq!(describe_refused(&refused(0, None), 0), None);
         let one = describe_refused(&refused(1, Some(0)), 60_000).unwrap();
-        assert_eq!(one, "1 call was refused because of the limit of active users, 1 minute ago.");
+        assert_eq!(one, "1 request was rejected because of the limit of active users, 1 minute ago.");
         let many = describe_refused(&refused(1_200, Some(0)), 0).unwrap();
         assert!(many.starts_with("1,200 calls were refused") && many.ends_with("the last just now."), "{many}");
     }

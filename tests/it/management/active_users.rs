@@ -242,7 +242,7 @@ fn the_sentence_is_checked_audited_and_displayed() {
     refused_with(client.post("/Users", &user("bob")), "Ask <b>Bob</b>.");
     let page = format!("/connections/{}", client.id);
     let mut manager = Browser::with_role(app, "provisioning-manager", Some("seats-displayed"));
-    let text = wait_for_text(&mut manager, &page, "1 call was refused because of the limit of active users");
+    let text = wait_for_text(&mut manager, &page, "1 request was rejected because of the limit of active users");
     assert!(text.contains("Active users: the limit of 1 is reached (1)."), "{}", text.text);
     assert!(text.contains("this answer: “Ask &#60;b&#62;Bob&#60;/b&#62;.”"), "{}", text.text);
     let mut owner = Browser::owner(app);

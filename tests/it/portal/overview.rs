@@ -156,3 +156,26 @@ fn users_and_groups_are_exported_and_the_export_is_audited() {
     assert_eq!(groups[0]["members"][0]["value"], ann.as_str());
     assert!(owner.get("/audit?action=configuration.exported").answered(200).contains("exported"));
 }
+
+#[test]
+fn the_readers_of_the_feed_are_listed_with_their_position() {
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    assert!(owner.get("/app").answered(200).contains("No app has read the event feed yet"));
+    let client = app.configuration_of("acme", "okta");
+    client.created("/Users", &sample::user("one@readers.example"));
+    let end = app.operator().get(&format!("{FEED}?after=latest")).answered(200).text("nextAfter");
+    app.operator().get(&format!("{FEED}?after={end}")).answered(200);
+    app.account_key("acme", &[]).get(&format!("{FEED}?after={end}")).answered(200);
+    let page = wait_for_text(&mut owner, "/app", "customer acme");
+    assert!(page.contains("all events") && page.contains("<td class=\"number\">0</td></tr>"), "{}", page.text);
+    client.created("/Users", &sample::user("two@readers.example"));
+    assert!(owner.get("/app").contains("<td class=\"number\">at most 1</td></tr>"));
+    // An admin of an account sees the readers of that account only.
+    let mut own = Browser::with_role(&app, "viewer", Some("acme"));
+    let page = own.get("/app").answered(200);
+    assert!(page.contains("customer acme") && !page.contains("all events"), "{}", page.text);
+    app.configuration_of("zeta", "okta");
+    let mut other = Browser::with_role(&app, "viewer", Some("zeta"));
+    assert!(other.get("/app").answered(200).contains("No app has read"));
+}

@@ -12,6 +12,7 @@ use crate::sample;
 /// account. Without a session the answer redirects to the sign-in page.
 const PAGES: &[(&str, [u16; 4])] = &[
     ("/", [200, 200, 200, 200]),
+    ("/app", [200, 200, 200, 200]),
     ("/connections", [200, 200, 200, 200]),
     ("/connections/export.csv", [200, 200, 200, 200]),
     ("/connections/new", [200, 200, 403, 200]),

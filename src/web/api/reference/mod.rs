@@ -22,7 +22,7 @@ use self::search::{SearchIndex, SearchPage};
 use super::openapi;
 use crate::error::Reason;
 use crate::web::api::request_types::ApiRequest;
-use crate::web::api::response::{ApiError, ApiResult};
+use crate::web::api::response::{ApiError, ApiResult, ReadErrors};
 use crate::web::assets::EncodedBody;
 
 /// Content security policy: the pages only load own files, and their form only searches here.
@@ -50,7 +50,7 @@ pub(super) async fn get_index(call: ApiRequest) -> ApiResult {
     tag = "Server",
     operation_id = "getReferencePage",
     params(("page" = String, Path, description = "Name of a group of operations, such as `tokens`, or of a guide, such as `errors`")),
-    responses((status = 200, description = "The page", body = String, content_type = "text/html"))
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"), ReadErrors)
 )]
 pub(super) async fn get_page(call: ApiRequest) -> ApiResult {
     respond_page(&call, &call.path_parameter("page"))
@@ -72,7 +72,7 @@ pub(super) struct ReferenceQuery {
     tag = "Server",
     operation_id = "searchReference",
     params(ReferenceQuery),
-    responses((status = 200, description = "The page", body = String, content_type = "text/html"))
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"), ReadErrors)
 )]
 pub(super) async fn search_reference(call: ApiRequest) -> ApiResult {
     static INDEX: OnceLock<Option<SearchIndex>> = OnceLock::new();

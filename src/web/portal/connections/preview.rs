@@ -222,7 +222,7 @@ pub(crate) async fn show_preview(admin: PermittedAdmin<Directory>, page_request:
     let (preview, users, groups) = read.await?;
     let found = preview.problems.iter().filter(|problem| problem.count > 0);
     let found = found.map(|problem| PreviewProblemView::new(connection.id(), problem)).collect();
-    let layout = connection.layout(&admin.signed, "Preview");
+    let layout = connection.layout(&admin.signed, if connection.is_staged() { "Preview" } else { "Data check" });
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(status, &PreviewPage { layout, connection, domains, problems, preview, found, users, groups }))
 }

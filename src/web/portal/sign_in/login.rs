@@ -24,7 +24,7 @@ pub(super) const TOO_MANY_TRIES: &str = "Too many attempts. Wait a moment, then 
 
 /// The sentence after a sign-in ended because of its code.
 const SIGN_IN_ENDED: &str =
-    "This sign-in has ended. Enter the password again. After five wrong codes, codes are refused for a while.";
+    "This sign-in has ended. Enter the password again. After five wrong codes, codes are rejected for a while.";
 
 #[derive(Template)]
 #[template(path = "portal/sign_in.html")]

@@ -328,8 +328,8 @@ pub(crate) fn describe_kind(kind: &str) -> &'static str {
     match kind {
         "user.created" => "a user was added",
         "user.updated" => "attributes of a user changed",
-        "user.deactivated" => "a user was switched off",
-        "user.reactivated" => "a user was switched on again",
+        "user.deactivated" => "a user was deactivated",
+        "user.reactivated" => "a user was activated again",
         "user.deleted" => "a user was deleted",
         "user.restored" => "a deleted user was brought back",
         "group.created" => "a group was added",

@@ -260,12 +260,12 @@ pub(crate) fn advise_on_failure(attempt: &WebhookAttempt) -> &'static str {
     match attempt.status {
         Some(300..=399) => "Redirects are not followed. Write the final URL in the settings.",
         Some(401 | 403) => {
-            "Your application refused the call. Check the secret there, and the headers in the settings."
+            "Your application rejected the request. Check the secret there, and the headers in the settings."
         }
         Some(404 | 405) => "The path is not the right one, or it does not accept POST. Check the URL in the settings.",
         Some(410) => "Your application answered that it wants no more events, so the webhook was disabled.",
         Some(413) => "The request is too large for your application. Choose smaller batches or the thin payload.",
-        Some(429) => "Your application asked for fewer calls. A rate limit in the settings avoids this.",
+        Some(429) => "Your application asked for fewer requests. A rate limit in the settings avoids this.",
         Some(500..=599) => "Your application failed. Its log has the reason; webhook-id names the request.",
         Some(_) => "Only a status from 200 to 299 is success.",
         None if attempt.error.as_deref().is_some_and(|error| error.starts_with("not called")) => "",
