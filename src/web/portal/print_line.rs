@@ -56,7 +56,7 @@ mod tests {
             insert_line("<header></header><main id=\"main\"><h1>Home</h1></main>", "https://x.example/<a>").unwrap();
         let start =
             "<header></header><main id=\"main\"><h1>Home</h1><p class=\"printed\">https://x.example/&#60;a&#62; · 2";
-        assert!(page.starts_with(start) && page.ends_with(" UTC</p></main>"), "{page}");
+        assert!(page.starts_with(start) && page.ends_with(" UTC</p>\n</main>"), "{page}");
         assert_eq!(insert_line("<p>no content</p>", "https://x.example"), None);
     }
 }

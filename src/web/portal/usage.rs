@@ -230,7 +230,7 @@ mod tests {
         let one = describe_refused(&refused(1, Some(0)), 60_000).unwrap();
         assert_eq!(one, "1 request was rejected because of the limit of active users, 1 minute ago.");
         let many = describe_refused(&refused(1_200, Some(0)), 0).unwrap();
-        assert!(many.starts_with("1,200 calls were refused") && many.ends_with("the last just now."), "{many}");
+        assert!(many.starts_with("1,200 requests were rejected") && many.ends_with("the last just now."), "{many}");
     }
 
     #[test]
