@@ -24,6 +24,11 @@ impl PageTime {
         let display = format!("{} UTC", exact.get(..19).unwrap_or(&exact).replace('T', " "));
         Self { exact, display }
     }
+
+    /// Time of day in UTC: `09:30:00`.
+    pub(super) fn clock(&self) -> &str {
+        self.exact.get(11..19).unwrap_or(&self.exact)
+    }
 }
 
 #[cfg(test)]

@@ -86,11 +86,6 @@ impl CallLine {
         }
     }
 
-    /// Time of day in UTC: `09:30:00`.
-    pub(crate) fn clock(&self) -> &str {
-        self.at.exact.get(11..19).unwrap_or(&self.at.exact)
-    }
-
     /// Whether an earlier request had the same effect, such as the same rejection.
     pub(crate) fn is_repeated_by(&self, earlier: &Self) -> bool {
         (&self.sentence, self.status, &self.configuration)

@@ -34,6 +34,15 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 /// Chips above the list: value of `only`, and label.
 const CHIPS: [(&str, &str); 4] = [("", "All"), ("changes", "Changes"), ("failed", "Rejected"), ("reads", "Searches")];
 
+/// Whether a chip selects the calls that read, or those that can change something; `None` for both.
+fn reads_of_chip(only: &str) -> Option<bool> {
+    match only {
+        "changes" => Some(false),
+        "reads" => Some(true),
+        _ => None,
+    }
+}
+
 #[derive(Template)]
 #[template(path = "portal/requests.html")]
 struct RequestsPage {
@@ -168,11 +177,7 @@ impl RequestsQuery {
             from: zone.parse_timestamp(&self.from).map(ids::first_id_at),
             failed: (self.only == "failed").then_some(true),
             cause: text(&self.cause),
-            reads: match self.only.as_str() {
-                "changes" => Some(false),
-                "reads" => Some(true),
-                _ => None,
-            },
+            reads: reads_of_chip(&self.only),
             method: METHODS.contains(&&*self.method).then(|| self.method.clone()),
             resource: text(&self.resource),
             text: text(&self.text),

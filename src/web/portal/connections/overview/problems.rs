@@ -33,13 +33,6 @@ pub(crate) struct ProblemGroup {
     pub(crate) request: String,
 }
 
-impl ProblemGroup {
-    /// Time of day of the newest of them, in UTC.
-    pub(crate) fn clock(&self) -> &str {
-        self.last.exact.get(11..19).unwrap_or(&self.last.exact)
-    }
-}
-
 /// The text with a capital letter at its start, unless it begins with the name of an attribute, such as `userName`.
 fn begin_sentence(text: &str) -> String {
     let first = text.split(' ').next().unwrap_or_default();

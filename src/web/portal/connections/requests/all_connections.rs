@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use askama::Template;
 use serde::Deserialize;
 
-use super::{CHIPS, PER_PAGE};
+use super::{CHIPS, EXPORTED_MAX, PER_PAGE, reads_of_chip};
 use crate::error::Result;
 use crate::management::configurations;
 use crate::management::request_log::{self, AllCallsPage, AllCallsQuery};
@@ -19,9 +19,6 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::Requests;
-
-/// Requests in an export.
-const EXPORTED_MAX: u32 = 1_000;
 
 #[derive(Template)]
 #[template(path = "portal/all_requests.html")]
@@ -48,12 +45,7 @@ struct AllRequestsQuery {
 
 impl AllRequestsQuery {
     fn to_query(&self) -> AllCallsQuery {
-        let reads = match self.only.as_str() {
-            "changes" => Some(false),
-            "reads" => Some(true),
-            _ => None,
-        };
-        AllCallsQuery { before: self.before, failed: self.only == "failed", reads }
+        AllCallsQuery { before: self.before, failed: self.only == "failed", reads: reads_of_chip(&self.only) }
     }
 }
 
