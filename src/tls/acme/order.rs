@@ -213,8 +213,20 @@ pub(super) fn create_self_signed(params: CertificateParams) -> Result<CertifiedK
     Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }
 
-/// Returns the errors of the authority for each domain.
+/// Returns the errors of the authority for each domain. An authority can reject the order before its authorizations have
+/// their errors, so they are read again after pauses.
 async fn describe_errors(order: &mut Order) -> String {
+    for pause in [0, 250, 750, 1_500] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let found = list_domain_errors(order).await;
+        if !found.is_empty() {
+            return format!("the authority could not validate the domain: {}", found.join("; "));
+        }
+    }
+    order.state().error.as_ref().map_or("the authority refused the order".to_owned(), format_problem)
+}
+
+async fn list_domain_errors(order: &mut Order) -> Vec<String> {
     let mut found = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -226,10 +238,7 @@ async fn describe_errors(order: &mut Order) -> String {
         let problems = authorization.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
         found.extend(problems.map(|problem| format!("{name}: {}", format_problem(problem))));
     }
-    if found.is_empty() {
-        return order.state().error.as_ref().map_or("the authority refused the order".to_owned(), format_problem);
-    }
-    format!("the authority could not validate the domain: {}", found.join("; "))
+    found
 }
 
 /// Formats a problem document (RFC 7807) as a sentence.
