@@ -12,13 +12,15 @@ use crate::store::engine::integrity::log_scan;
 use crate::store::engine::statistics;
 use crate::store::engine::writer;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
 use std::time::Duration;
 
 pub use crate::store::engine::open_error::OpenError;
 pub use crate::store::engine::owner::WorkOwner;
 use crate::store::engine::queued_write::Isolation;
+use crate::store::engine::readers::inline_reader;
 use crate::store::engine::readers::{self, CancelOnDrop, ReadCancellation, ReaderPool};
 pub use crate::store::engine::snapshot::{Snapshot, Tx};
 pub use crate::store::engine::statistics::StoreStatistics;
@@ -80,6 +82,8 @@ pub(crate) struct SharedState {
     has_foreign_pages: AtomicBool,
     /// Set when the store is closing.
     closing: AtomicBool,
+    /// Transactions that this process has committed, or tried to commit.
+    commits: AtomicU64,
     /// Changes with each commit that published events.
     events: watch::Sender<u64>,
     counters: statistics::WriterCounters,
@@ -107,6 +111,7 @@ impl SharedState {
             queue: Arc::new(WriteQueue::new(queue_limit)),
             has_foreign_pages: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            commits: AtomicU64::new(0),
             events: watch::Sender::new(0),
             counters: statistics::WriterCounters::default(),
             gate: SnapshotGate::default(),
@@ -270,7 +275,7 @@ impl Store {
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.write_blocking(WorkOwner::Management, Isolation::Savepoint, job)
+        self.run_blocking_write(Isolation::Savepoint, job)
     }
 
     /// [`Store::write_without_savepoint`] for threads that may block.
@@ -279,7 +284,21 @@ impl Store {
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.write_blocking(WorkOwner::Management, Isolation::None, job)
+        self.run_blocking_write(Isolation::None, job)
+    }
+
+    /// In a command, waits until a running server uses no snapshot from before the commit, so that the change has an
+    /// effect when the command reports it.
+    fn run_blocking_write<T, F>(&self, isolation: Isolation, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let written = self.writer.write_blocking(WorkOwner::Management, isolation, job);
+        if written.is_ok() && self.lock.is_none() {
+            thread::sleep(2 * inline_reader::HELD_MAX);
+        }
+        written
     }
 
     /// Reads in one read transaction, over the calling thread's own connection. For point reads: a call takes a few
@@ -289,7 +308,7 @@ impl Store {
     /// `QueryTooLong` after 100 ms on an event loop, after 2 s on other threads.
     pub fn read_inline<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         // Without a connection of its own, the thread reads a file that was moved away over an open one of the pool.
-        if self.shared.service.files.sighting() != FileSighting::Same && !readers::has_connection(&self.shared) {
+        if self.shared.service.files.sighting() != FileSighting::Same && !inline_reader::has_connection(&self.shared) {
             return self.read_pooled(read);
         }
         readers::read_inline(&self.shared, read)

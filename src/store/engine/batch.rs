@@ -314,7 +314,10 @@ impl WriterThread {
         write_pending_usage(connection, &pending.usage)?;
         write_pending_windows(connection, &pending.windows)?;
         let start = clock::read_instant();
-        if let Err(error) = execute_statement(connection, "COMMIT") {
+        let committed = execute_statement(connection, "COMMIT");
+        // In front of the results: who gets one reads what was written.
+        self.shared.commits.fetch_add(1, Ordering::Release);
+        if let Err(error) = committed {
             self.has_failed_commit = true;
             return Err(error);
         }

@@ -137,6 +137,11 @@ impl LogMonitor {
         self.restarted.notify_all();
     }
 
+    /// Whether event loops may hold their snapshots: the log need not start again soon.
+    pub(crate) fn allows_held_snapshots(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) < PASSIVE_BYTES && !self.is_restarting.load(Ordering::Relaxed)
+    }
+
     /// Whether the log is much larger than it should be.
     pub(crate) fn is_large(&self) -> bool {
         self.bytes.load(Ordering::Relaxed) > LARGE_BYTES

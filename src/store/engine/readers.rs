@@ -1,18 +1,20 @@
 //! The two kinds of reads: inline on the calling thread for point reads, over a connection pool for scans.
 
-use std::cell::{Cell, RefCell};
+pub(in crate::store) mod inline_reader;
+
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::Connection;
 
 use crate::error::{Error, Reason, Result};
 use crate::store::SharedState;
 use crate::store::engine::connection;
-use crate::store::engine::snapshot::{ReadLimit, STEPS_BETWEEN_CHECKS, Snapshot};
+use crate::store::engine::readers::inline_reader::InlineReader;
+use crate::store::engine::snapshot::{STEPS_BETWEEN_CHECKS, Snapshot};
 use crate::store::engine::snapshot_gate::ScanSnapshot;
 use crate::store::engine::sqlite_errors::ObservedFailures;
 use crate::store::engine::work_queue::SCANS_MAX;
@@ -30,16 +32,7 @@ const MOVED_FILE_PAUSE: Duration = Duration::from_millis(10);
 /// Number of pooled connections: one for each concurrent scan, and two for background jobs.
 const POOL_MAX: usize = SCANS_MAX + 2;
 
-/// A thread's connection to one store. The weak handle detects whether the store is still open, and reserves its
-/// address, so that no other store can have the same address.
-struct ConnectionSlot {
-    store: Weak<SharedState>,
-    connection: Connection,
-    limit: Arc<ReadLimit>,
-}
-
 thread_local! {
-    static SLOTS: RefCell<Vec<ConnectionSlot>> = const { RefCell::new(Vec::new()) };
     static IS_EVENT_LOOP: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -48,65 +41,32 @@ pub(crate) fn mark_event_loop() {
     IS_EVENT_LOOP.set(true);
 }
 
-/// Reads over this thread's own connection. The connection is removed from its slot during the read: a nested read opens
-/// another one, and a panic drops it.
+/// Reads over this thread's own connection. The thread does not have it during the read: a nested read opens another one,
+/// and a panic drops it.
 ///
 /// # Errors
 /// `QueryTooLong` after 100 ms on an event loop, after 2 s on other threads.
 pub(crate) fn read_inline<T>(shared: &Arc<SharedState>, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-    let (connection, limit) = take_connection(shared)?;
-    limit.start(if IS_EVENT_LOOP.get() { EVENT_LOOP_READ_MAX } else { BLOCKING_READ_MAX });
-    let result = run_in_snapshot(&connection, &limit, |connection| {
-        read(&Snapshot::new(connection).within(&limit).adding_recent_use(shared.recent_use()))
+    let is_event_loop = IS_EVENT_LOOP.get();
+    // Read in front of the snapshot, which contains at least these.
+    let commits = shared.commits.load(Ordering::Acquire);
+    let mut reader = InlineReader::take(shared).map_err(|error| check_for_corruption(shared, error))?;
+    reader.limit.start(if is_event_loop { EVENT_LOOP_READ_MAX } else { BLOCKING_READ_MAX });
+    let result = reader.begin(commits).and_then(|()| {
+        let snapshot = Snapshot::new(&reader.connection).within(&reader.limit).adding_recent_use(shared.recent_use());
+        read(&snapshot.remembering(&reader.remembered))
     });
+    // The end of the snapshot is not subject to the limit.
+    reader.limit.end();
+    let may_hold = is_event_loop && result.is_ok() && shared.log.allows_held_snapshots();
+    let ended = if may_hold { Ok(()) } else { reader.end() };
     let observed = ObservedFailures::take_observed();
     if observed.corruption {
         report_corruption(shared, result.as_ref().err());
     }
-    if connection.is_autocommit() && !observed.is_severe() {
-        let store = Arc::downgrade(shared);
-        SLOTS.with_borrow_mut(|slots| slots.push(ConnectionSlot { store, connection, limit }));
-    }
-    result
-}
-
-/// Whether this thread has a connection for inline reads.
-pub(crate) fn has_connection(shared: &Arc<SharedState>) -> bool {
-    SLOTS.with_borrow(|slots| slots.iter().any(|slot| std::ptr::eq(slot.store.as_ptr(), Arc::as_ptr(shared))))
-}
-
-fn take_connection(shared: &Arc<SharedState>) -> Result<(Connection, Arc<ReadLimit>)> {
-    let found = SLOTS.with_borrow_mut(|slots| {
-        let is_same_store = |slot: &ConnectionSlot| std::ptr::eq(slot.store.as_ptr(), Arc::as_ptr(shared));
-        if let Some(at) = slots.iter().position(is_same_store) {
-            return Some(slots.swap_remove(at));
-        }
-        slots.retain(|slot| slot.store.strong_count() > 0);
-        None
-    });
-    if let Some(ConnectionSlot { connection, limit, .. }) = found {
-        return Ok((connection, limit));
-    }
-    // A new connection would open whatever file is at the path.
-    shared.check_file()?;
-    let connection =
-        connection::connect_reader(&shared.files).map_err(|error| check_for_corruption(shared, error.into()))?;
-    let limit = ReadLimit::attach(&connection)?;
-    Ok((connection, limit))
-}
-
-/// Runs the read in a transaction, so that all its statements see the same state. This costs one or two microseconds.
-fn run_in_snapshot<T>(
-    connection: &Connection,
-    limit: &ReadLimit,
-    read: impl FnOnce(&Connection) -> Result<T>,
-) -> Result<T> {
-    connection.prepare_cached("BEGIN")?.execute([])?;
-    let result = read(connection);
-    // The end of the transaction is not subject to the limit.
-    limit.end();
-    if !connection.is_autocommit() {
-        connection.prepare_cached("COMMIT")?.execute([])?;
+    if !observed.is_severe() {
+        ended?;
+        reader.give_back()?;
     }
     result
 }

@@ -1,7 +1,10 @@
 //! The two database handles: `Snapshot` for reads, `Tx` for writes; and the time limit of a read.
 
+pub(in crate::store) mod remembered;
+
 use std::cell::Cell;
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -14,6 +17,7 @@ use crate::error::{Error, Reason, Result};
 use crate::model::quota::QuotaDefaults;
 use crate::store::SharedState;
 use crate::store::engine::job_deadline::JobDeadline;
+use crate::store::engine::snapshot::remembered::{RememberedKey, RememberedValues};
 use crate::store::engine::snapshot_gate::ScanSnapshot;
 use crate::store::pending::PendingRows;
 use crate::store::pending::usage::PendingUsage;
@@ -33,11 +37,12 @@ pub struct Snapshot<'c> {
     recent_use: Option<&'c RecentUse>,
     /// Changes of usage in the open transaction.
     pending_usage: Option<&'c PendingUsage>,
+    remembered: Option<&'c RememberedValues>,
 }
 
 impl<'c> Snapshot<'c> {
     pub(in crate::store) fn new(connection: &'c Connection) -> Self {
-        Self { connection, scan: None, limit: None, recent_use: None, pending_usage: None }
+        Self { connection, scan: None, limit: None, recent_use: None, pending_usage: None, remembered: None }
     }
 
     /// A view that [`Self::renew_if_due`] replaces.
@@ -59,6 +64,27 @@ impl<'c> Snapshot<'c> {
         match self.limit {
             Some(limit) => limit.run_briefly(part),
             None => part().map(Some),
+        }
+    }
+
+    /// A view that remembers values.
+    pub(in crate::store) fn remembering(self, remembered: &'c RememberedValues) -> Self {
+        Self { remembered: Some(remembered), ..self }
+    }
+
+    /// Returns the value with this key, which is read once if this view is used for several requests. Only for values that
+    /// follow from the rows alone.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(in crate::store) fn remember<T: 'static>(
+        &self,
+        key: RememberedKey,
+        read: impl FnOnce() -> Result<T>,
+    ) -> Result<Rc<T>> {
+        match self.remembered {
+            Some(values) => values.find_or_read(key, read),
+            None => read().map(Rc::new),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::model::configuration::ConfigurationKey;
 use crate::model::oauth::scope::OauthScope;
 use crate::model::oauth::{AssertionSource, ClientAuthentication, ClientSecret, OauthClient, OauthClientState};
+use crate::store::engine::snapshot::remembered::RememberedKey;
 use crate::store::{Snapshot, Tx};
 
 const COLUMNS: &str =
@@ -117,7 +118,9 @@ pub fn list_clients(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<OauthCl
 
 /// Whether a configuration has a client.
 pub fn has_client(at: &Snapshot<'_>, configuration: i64) -> Result<bool> {
-    at.read_value("SELECT EXISTS (SELECT 1 FROM oauth_clients WHERE configuration = ?1)", [configuration])
+    let sql = "SELECT EXISTS (SELECT 1 FROM oauth_clients WHERE configuration = ?1)";
+    let found = at.remember(RememberedKey::HasOauthClient(configuration), || at.read_value(sql, [configuration]))?;
+    Ok(*found)
 }
 
 /// Records that a client got an access token, with this secret.

@@ -8,6 +8,7 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::account::AccountFilter;
 use crate::model::rights::{AccessRights, TokenRights, TokenState};
+use crate::store::engine::snapshot::remembered::RememberedKey;
 use crate::store::recent_use::TokenUse;
 use crate::store::{Snapshot, Tx};
 
@@ -71,7 +72,8 @@ pub fn find_token_by_digest(at: &Snapshot<'_>, digest: &TokenDigest) -> Result<O
                       c.id AS configuration_id, c.revision, c.deleted_at
                FROM tokens t JOIN configurations c ON c.configuration = t.configuration
                WHERE t.digest = ?1";
-    find_by_digest(at, sql, digest, read_token_row)
+    let found = at.remember(RememberedKey::Token(*digest), || find_by_digest(at, sql, digest, read_token_row))?;
+    Ok(Option::clone(&found))
 }
 
 // Columns are read by index: this row is read for every request, and a lookup by name costs a comparison per column.

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod damage;
+mod held_snapshots;
 mod opening;
 mod reading;
 mod sharing;
