@@ -9,13 +9,13 @@ mod leap;
 pub mod simulated;
 mod start_doubt;
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::civil::{self, DateTime};
-use jiff::fmt::temporal::DateTimePrinter;
 
 use self::leap::LeapFilter;
 pub use self::leap::{CORRECTION_MAX, ClockChange, EARLIEST_TIME, HeldLeap};
@@ -39,6 +39,8 @@ const LAST: Millis = 253_402_300_799_999;
 
 /// 0000-01-01T00:00:00Z, the first instant that RFC 3339 can represent.
 const FIRST: Millis = -62_167_219_200_000;
+
+const DAY_MS: Millis = 86_400_000;
 
 /// The clock of this process.
 struct BelievedClock {
@@ -157,17 +159,41 @@ mod machine {
     }
 }
 
+thread_local! {
+    /// A day since 1970, and its date. A response has two times for each resource, and most of them are of few days.
+    static LAST_DATE: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+}
+
 /// Formats a time as RFC 3339 in UTC with milliseconds, such as `2026-07-14T09:30:00.000Z` (RFC 7643 section 2.3.5).
 ///
 /// A time outside the years 0000 to 9999 becomes the first or last instant that RFC 3339 can represent.
 pub fn format_rfc3339(ms: Millis) -> String {
-    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     // The last day of the year 9999 is outside the range of `Timestamp`.
-    let time = EPOCH.saturating_add(SignedDuration::from_millis(ms.clamp(FIRST, LAST)));
+    let ms = ms.clamp(FIRST, LAST);
+    let (day, of_day) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
     let mut text = String::with_capacity(24);
-    // Writing to a string does not fail.
-    let _ = PRINTER.print_datetime(&time, &mut text);
-    text.push('Z');
+    LAST_DATE.with_borrow_mut(|(last_day, date)| {
+        if *last_day != day {
+            *last_day = day;
+            *date = EPOCH.saturating_add(SignedDuration::from_millis(ms)).date().to_string();
+        }
+        text.push_str(date);
+    });
+    let mut time = *b"T00:00:00.000Z";
+    for (at, digit) in [
+        (1, of_day / 36_000_000),
+        (2, of_day / 3_600_000 % 10),
+        (4, of_day / 600_000 % 6),
+        (5, of_day / 60_000 % 10),
+        (7, of_day / 10_000 % 6),
+        (8, of_day / 1_000 % 10),
+        (10, of_day / 100 % 10),
+        (11, of_day / 10 % 10),
+        (12, of_day % 10),
+    ] {
+        time[at] += u8::try_from(digit).unwrap_or_default();
+    }
+    text.extend(time.map(char::from));
     text
 }
 

@@ -12,7 +12,7 @@ use crate::scim::sort::{SortField, SortPosition};
 use crate::store::Snapshot;
 use crate::store::filter_sql::{self, CompiledFilter, FilterContext, SortKey};
 use crate::store::tables::pages::{self, PageRow, PageWindow, ResourceStream};
-use crate::store::tables::resources::{self, StoredResource};
+use crate::store::tables::resources::{self, FoundResource, ResourceReader};
 
 /// Maximum size of the resources in one answer, in bytes. A page that would be larger ends early, which RFC 7644 section
 /// 3.4.2.4 allows, so that slow clients do not use up the memory. A single resource may be larger.
@@ -22,8 +22,12 @@ pub const GROUPS_IN_LIST: usize = 100;
 /// What a group of a user that is not in the answer counts for the size of the answer, in bytes: it is read for the
 /// version of the user.
 const HIDDEN_GROUP_BYTES: usize = 64;
-/// Most resources of a page that is read on the event loop.
+/// Most resources of a page with a filter that is read on the event loop.
 const FEW_RESOURCES: u64 = 4;
+/// Most resources of a page without a filter that is read on the event loop.
+const SHORT_PAGE_RESOURCES: u64 = 100;
+/// Most bytes of such a page.
+const SHORT_PAGE_BYTES: usize = 256 * 1024;
 
 /// The query for one resource type.
 #[derive(Debug)]
@@ -83,9 +87,13 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// Whether the page can be read on the event loop.
-    pub fn is_key_lookup(&self) -> bool {
-        self.parts.iter().all(TypeQuery::is_key_lookup)
+    /// How much of the page can be read on the event loop. `None` if it may take long to find its resources.
+    fn inline_effort(&self) -> Option<PageEffort> {
+        if self.parts.iter().all(TypeQuery::is_key_lookup) {
+            return Some(PageEffort::Few);
+        }
+        let is_in_order = self.parts.iter().all(|part| part.filter.is_none() && part.sort_key.is_none());
+        (is_in_order && self.count <= SHORT_PAGE_RESOURCES).then_some(PageEffort::Short)
     }
 
     fn streams<'q>(&'q self, scope: &Scope) -> Vec<ResourceStream<'q>> {
@@ -143,17 +151,20 @@ pub fn list_resources(
     page.ok_or_else(|| Error::database("a page has no limit of effort".to_owned()))
 }
 
-/// Reads one page of resources, if it has few small ones. `None` if it has more.
+/// Reads one page of resources on the event loop, if its resources are found fast and are small. `None` if not.
 ///
 /// # Errors
 /// Those of [`list_resources`].
-pub fn list_few_resources(
+pub fn list_resources_inline(
     at: &Snapshot<'_>,
     scope: &Scope,
     request: &ListQuery,
     write: &mut WriteResource<'_>,
 ) -> Result<Option<ResourcesPage>> {
-    read_page(at, scope, request, PageOutput { effort: PageEffort::Few, write })
+    match request.inline_effort() {
+        Some(effort) => read_page(at, scope, request, PageOutput { effort, write }),
+        None => Ok(None),
+    }
 }
 
 /// How much work a page may take.
@@ -161,6 +172,8 @@ pub fn list_few_resources(
 enum PageEffort {
     /// [`FEW_RESOURCES`] that are small.
     Few,
+    /// Small resources of [`SHORT_PAGE_BYTES`].
+    Short,
     /// A page of [`ANSWER_MAX_BYTES`].
     Whole,
 }
@@ -298,13 +311,17 @@ fn write_resources(
 ) -> Result<Option<WrittenPage>> {
     let PageOutput { effort, write } = output;
     let (mut bytes, mut written) = (0, WrittenPage { count: 0, hides_groups: false });
+    let mut reader = ResourceReader::new(at, scope.configuration)?;
     for PageRow { stream, position } in found {
         let part = &request.parts[*stream];
-        let row = resources::find_resource_by_key(at, scope.configuration, position.row)?.ok_or_else(|| {
+        let row = reader.find(position.row)?.ok_or_else(|| {
             Error::undecodable("an index", format_args!("it names row {}, which does not exist", position.row))
         })?;
-        let members = if part.with_members { row.member_count } else { 0 };
-        let expected = row.body.len() + to_usize(members.unsigned_abs()) * LINK_BYTES;
+        let members = if part.with_members { row.stored.member_count } else { 0 };
+        let expected = row.stored.body.len() + to_usize(members.unsigned_abs()) * LINK_BYTES;
+        if effort == PageEffort::Short && bytes + expected > SHORT_PAGE_BYTES {
+            return Ok(None);
+        }
         if bytes + expected > ANSWER_MAX_BYTES && written.count > 0 {
             break;
         }
@@ -323,13 +340,13 @@ fn write_resources(
 
 fn load_resource(
     at: &Snapshot<'_>,
-    row: StoredResource,
+    row: FoundResource,
     part: &TypeQuery,
     effort: PageEffort,
 ) -> Result<Option<RenderedResource>> {
     if effort == PageEffort::Whole {
         let members = if part.with_members { Members::All } else { Members::Skip };
-        return RenderedResource::load(at, row, &part.resource_type, members).map(Some);
+        return RenderedResource::load_found(at, row, &part.resource_type, members).map(Some);
     }
     let small = RenderedResource::load_small(at, row, &part.resource_type, part.with_members)?;
     let is_whole = |resource: &RenderedResource| !part.with_members || !matches!(resource.links, ResourceLinks::Unread);

@@ -3,16 +3,17 @@
 use crate::error::Result;
 use crate::provisioning::Scope;
 use crate::scim::entity_tag;
+use crate::scim::render;
 use crate::scim::schema::ResourceType;
 use crate::store::Snapshot;
 use crate::store::tables::members;
 pub use crate::store::tables::members::LinkedResource;
-use crate::store::tables::resources::{ResourceCollection, StoredResource};
+use crate::store::tables::resources::{FoundResource, ResourceCollection, StoredResource};
 
 /// Approximate size of a member, or of a group of a user, in a response, in bytes.
 pub(crate) const LINK_BYTES: usize = 200;
-/// Approximate size of the part before the stored text, in bytes.
-const HEAD_BYTES: usize = 500;
+/// Approximate size of what a response adds to the stored text, in bytes.
+const HEAD_BYTES: usize = render::HEAD_BYTES + 64;
 /// Largest stored text of a small resource, in bytes.
 const SMALL_BODY_BYTES: usize = 64 * 1024;
 /// Most members, or groups of a user, of a small resource.
@@ -84,6 +85,22 @@ impl RenderedResource {
         Ok(Self::new(stored, links))
     }
 
+    /// Like [`Self::load`] for a resource of which is known whether it is a member of a group.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub(super) fn load_found(
+        at: &Snapshot<'_>,
+        found: FoundResource,
+        resource_type: &ResourceType,
+        members: Members,
+    ) -> Result<Self> {
+        if found.is_member || !has_groups(resource_type) {
+            return Self::load(at, found.stored, resource_type, members);
+        }
+        Ok(Self::new(found.stored, ResourceLinks::Groups(Vec::new())))
+    }
+
     /// Like [`Self::load`] for a small resource: `None` if it is large, or a user in more than [`SMALL_LINKS`] groups, so that
     /// reading and rendering it take long. The members of a large group are not read.
     ///
@@ -91,16 +108,18 @@ impl RenderedResource {
     /// Errors of the store.
     pub fn load_small(
         at: &Snapshot<'_>,
-        stored: StoredResource,
+        found: FoundResource,
         resource_type: &ResourceType,
         with_members: bool,
     ) -> Result<Option<Self>> {
+        let FoundResource { stored, is_member } = found;
         if stored.body.len() > SMALL_BODY_BYTES {
             return Ok(None);
         }
         let members = if with_members { Members::UpTo(SMALL_LINKS.into()) } else { Members::Skip };
         let links = match load_members(at, &stored, resource_type, members)? {
             Some(links) => links,
+            None if has_groups(resource_type) && !is_member => ResourceLinks::Groups(Vec::new()),
             None if has_groups(resource_type) => {
                 match members::list_effective_groups(at, &stored, Some(SMALL_LINKS))? {
                     Some(groups) => ResourceLinks::Groups(groups),

@@ -90,8 +90,9 @@ pub fn read_small_resource(
     id: &str,
     with_members: bool,
 ) -> Result<Option<RenderedResource>> {
-    let stored = find_resource(at, scope, resource_type, id)?;
-    RenderedResource::load_small(at, stored, resource_type, with_members)
+    let found = resources::find_resource_with_membership(at, collection_for(scope, resource_type), id)?
+        .ok_or_else(|| Error::new(Reason::ScimResourceNotFound))?;
+    RenderedResource::load_small(at, found, resource_type, with_members)
 }
 
 fn find_resource(at: &Snapshot<'_>, scope: &Scope, resource_type: &ResourceType, id: &str) -> Result<StoredResource> {
@@ -443,7 +444,9 @@ pub(super) fn write_change(
         .with(QuotaKind::Bytes, if is_deactivation { 0 } else { bytes })
         .with(QuotaKind::Members, members::find_largest_growth(stored.member_count, &change.members));
     // A uniqueness error after the members have changed or removals were counted must leave nothing.
-    let changes_first = !change.members.is_empty() || before != after;
+    let (old, new) = &derived.keys;
+    let changes_names = old.user_name != new.user_name || old.display_name != new.display_name;
+    let changes_first = changes_names && (!change.members.is_empty() || before != after);
     write_within_quotas(tx, write.scope, &growth, || {
         if !changes_first {
             return update_changed(tx, write, stored, change, derived);

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use super::schema::ResourceType;
 use super::validate::Attributes;
 
+/// Approximate size of `id` and `meta`, in bytes.
+pub const HEAD_BYTES: usize = 512;
+
 /// Returns the stored text of a resource: `schemas`, then its attributes. `schemas` names the base schema and each
 /// extension that has a value (RFC 7643 section 3).
 pub fn build_stored_text(attributes: &Attributes, of: &ResourceType) -> String {
@@ -65,7 +68,7 @@ pub struct ReferenceElement<'a> {
 
 /// Writes the document except the trailing list and the closing brace; [`open_list`], [`write_link`] and [`close_document`] follow.
 pub fn write_head(out: &mut Vec<u8>, body: &str, id: &str, meta: &ResourceMeta<'_>) {
-    out.reserve(body.len() + 512);
+    out.reserve(body.len() + HEAD_BYTES);
     // The stored text is an object that begins with `schemas`; no URI in it contains a bracket.
     let (schemas, rest) = body.split_at(body.find(']').map_or(1, |end| end + 1));
     out.extend_from_slice(schemas.as_bytes());
@@ -123,7 +126,8 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
     } else {
-        out.extend_from_slice(Value::from(text).to_string().as_bytes());
+        // Writing to a vector does not fail.
+        let _ = serde_json::to_writer(out, text);
     }
 }
 

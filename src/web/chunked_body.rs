@@ -20,13 +20,27 @@ pub(in crate::web) struct BodyChunks {
     length: u64,
 }
 
+/// A position in a body.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::web) struct BodyPosition {
+    complete: usize,
+    last: usize,
+}
+
 impl BodyChunks {
     /// Returns the buffer to which the body continues. The caller appends about a chunk to it.
     pub(in crate::web) fn buffer(&mut self) -> &mut Vec<u8> {
         if self.last.len() >= CHUNK_BYTES {
             self.complete_last();
+            self.reserve_chunk();
         }
         &mut self.last
+    }
+
+    /// Makes the last chunk large, because more follows.
+    pub(in crate::web) fn reserve_chunk(&mut self) {
+        let rest = CHUNK_BYTES.saturating_sub(self.last.len());
+        self.last.reserve(rest);
     }
 
     /// Creates an empty body for about this number of bytes.
@@ -44,6 +58,23 @@ impl BodyChunks {
         self.length += other.length;
         self.complete.append(&mut other.complete);
         self.last = other.last;
+    }
+
+    /// The present end of the body, for [`Self::truncate`].
+    pub(in crate::web) fn position(&self) -> BodyPosition {
+        BodyPosition { complete: self.complete.len(), last: self.last.len() }
+    }
+
+    /// Removes what was appended after a position.
+    pub(in crate::web) fn truncate(&mut self, end: BodyPosition) {
+        if end.complete < self.complete.len() {
+            // The chunk that was the last one then.
+            let chunk = self.complete[end.complete].slice(..end.last);
+            self.complete.truncate(end.complete);
+            self.last = chunk.into();
+            self.length = self.complete.iter().map(|chunk| chunk.len() as u64).sum();
+        }
+        self.last.truncate(end.last);
     }
 
     fn complete_last(&mut self) {
@@ -75,6 +106,16 @@ impl From<Vec<u8>> for BodyChunks {
     }
 }
 
+impl From<Bytes> for BodyChunks {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            length: bytes.len() as u64,
+            complete: [bytes].into_iter().filter(|bytes| !bytes.is_empty()).collect(),
+            last: Vec::new(),
+        }
+    }
+}
+
 impl MessageBody for BodyChunks {
     type Error = Infallible;
 
@@ -95,7 +136,11 @@ impl MessageBody for BodyChunks {
     }
 
     fn try_into_bytes(self) -> Result<Bytes, Self> {
-        if self.complete.is_empty() && self.last.len() <= CHUNK_BYTES { Ok(self.last.into()) } else { Err(self) }
+        match (self.complete.len(), self.last.len()) {
+            (0, ..=CHUNK_BYTES) => Ok(self.last.into()),
+            (1, 0) if self.length <= CHUNK_BYTES as u64 => Ok(self.complete[0].clone()),
+            _ => Err(self),
+        }
     }
 }
 
@@ -121,5 +166,31 @@ mod tests {
             sent.extend_from_slice(&slice);
         }
         assert!(sent == expected && body.length() == 0);
+    }
+
+    #[test]
+    fn a_truncated_body_ends_at_the_position() {
+        for before in [0, 5, 40_000] {
+            for more in [&[3][..], &[50_000], &[40_000, 40_000, 10]] {
+                let mut body = BodyChunks::from(vec![b'a'; before]);
+                let end = body.position();
+                for length in more {
+                    body.buffer().extend(vec![b'b'; *length]);
+                }
+                body.truncate(end);
+                body.buffer().push(b'c');
+                assert_eq!(body.length(), before as u64 + 1, "{before} and {more:?}");
+                assert_eq!(body.start(usize::MAX), [vec![b'a'; before], vec![b'c']].concat());
+            }
+        }
+    }
+
+    #[test]
+    fn a_shared_document_is_one_chunk() {
+        for length in [0, 10, 40_000] {
+            let bytes = Bytes::from(vec![b'a'; length]);
+            let body = BodyChunks::from(bytes.clone());
+            assert_eq!((body.length(), body.start(usize::MAX)), (length as u64, bytes.to_vec()));
+        }
     }
 }

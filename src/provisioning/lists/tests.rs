@@ -34,11 +34,13 @@ impl Fixture {
         ListQuery { parts: vec![part], descending: false, start: PageStart::Index(1), count: 500 }
     }
 
-    /// Returns the number of resources of the page if it has few, and the number of written ones.
+    /// Returns the number of resources of the page if it is read on the event loop.
     fn list_few(&self, filter: &str) -> Option<usize> {
-        let query = self.query(Some(filter));
-        assert!(query.is_key_lookup(), "{filter}");
-        let read = |at: &Snapshot<'_>| list_few_resources(at, &self.scope, &query, &mut |_, one| Ok(one.length()));
+        self.list_inline(&self.query(Some(filter)))
+    }
+
+    fn list_inline(&self, query: &ListQuery) -> Option<usize> {
+        let read = |at: &Snapshot<'_>| list_resources_inline(at, &self.scope, query, &mut |_, one| Ok(one.length()));
         self.store.read_inline(read).unwrap().map(|page| page.count)
     }
 }
@@ -60,6 +62,23 @@ fn a_page_ends_when_the_answer_is_full() {
         assert_eq!((page.count, page.total), (expected, 10), "{length}");
         assert!(written <= expected + 1, "at most one resource too many is rendered");
     }
+}
+
+#[test]
+fn only_short_pages_of_small_resources_are_read_on_the_event_loop() {
+    let fixture = Fixture::new();
+    let page = |count: u64| ListQuery { count, ..fixture.query(None) };
+    (0..120).for_each(|number| fixture.create_user(&format!("u{number}"), &json!({})));
+    assert_eq!(fixture.list_inline(&page(20)), Some(20));
+    assert_eq!(fixture.list_inline(&page(SHORT_PAGE_RESOURCES)), Some(100));
+    assert_eq!(fixture.list_inline(&page(SHORT_PAGE_RESOURCES + 1)), None);
+    let deep = ListQuery { start: PageStart::Index(111), ..page(100) };
+    assert_eq!(fixture.list_inline(&deep), Some(10));
+    let scan = ListQuery { count: 5, ..fixture.query(Some("title co \"x\"")) };
+    assert_eq!(fixture.list_inline(&scan), None, "a scan of all resources");
+    fixture.create_user("large", &json!({"title": "x".repeat(SHORT_PAGE_BYTES)}));
+    assert_eq!(fixture.list_inline(&ListQuery { start: PageStart::Index(111), ..page(10) }), Some(10));
+    assert_eq!(fixture.list_inline(&deep), None, "a page with a large resource");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Row, params};
+use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
@@ -79,6 +79,57 @@ pub fn find_resource_by_key(at: &Snapshot<'_>, configuration: i64, key: i64) -> 
         [key, configuration],
         read_stored_resource,
     )
+}
+
+/// A resource, and whether it is a member of a group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundResource {
+    /// The resource.
+    pub stored: StoredResource,
+    /// Whether it is a direct member of a group.
+    pub is_member: bool,
+}
+
+/// The last column of [`read_found_resource`].
+const IS_MEMBER: &str = "EXISTS (SELECT 1 FROM group_members m WHERE m.member_resource = r.resource)";
+
+fn read_found_resource(row: &Row<'_>) -> rusqlite::Result<FoundResource> {
+    Ok(FoundResource { stored: read_stored_resource(row)?, is_member: row.get(8)? })
+}
+
+/// Like [`find_resource_by_id`], with whether the resource is a member of a group.
+pub fn find_resource_with_membership(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    id: &str,
+) -> Result<Option<FoundResource>> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT {COLUMNS}, {IS_MEMBER} FROM resources r WHERE r.id = ?1 AND r.configuration = ?2 AND r.type = ?3"
+        )
+    });
+    at.find_row(&SQL, params![id, collection.configuration, collection.resource_type], read_found_resource)
+}
+
+/// Reads many resources of a configuration by their row numbers.
+pub struct ResourceReader<'c> {
+    statement: CachedStatement<'c>,
+    configuration: i64,
+}
+
+impl<'c> ResourceReader<'c> {
+    /// Prepares the statement.
+    pub fn new(at: &Snapshot<'c>, configuration: i64) -> Result<Self> {
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            format!("SELECT {COLUMNS}, {IS_MEMBER} FROM resources r WHERE r.resource = ?1 AND r.configuration = ?2")
+        });
+        Ok(Self { statement: at.prepare(&SQL)?, configuration })
+    }
+
+    /// Returns the resource with this row number.
+    pub fn find(&mut self, key: i64) -> Result<Option<FoundResource>> {
+        Ok(self.statement.query_row([key, self.configuration], read_found_resource).optional()?)
+    }
 }
 
 /// The values of a resource to insert or update.

@@ -21,7 +21,7 @@ use crate::scim::schema::ResourceType;
 use crate::scim::sort::{Sort, SortField};
 use crate::scim::urn;
 use crate::store::Snapshot;
-use crate::web::chunked_body::BodyChunks;
+use crate::web::chunked_body::{BodyChunks, BodyPosition};
 use crate::web::scim::response::{ResponseBody, ScimResponse};
 use crate::web::state::AppState;
 
@@ -134,54 +134,94 @@ impl ListHandler<'_> {
     }
 }
 
+/// The rendered resources of a page, in memory once.
+struct PageItems {
+    joined: BodyChunks,
+    /// Where each resource begins, with the comma in front of it.
+    starts: Vec<BodyPosition>,
+    /// The resources, if they are read in reverse order.
+    reversed: Option<Vec<BodyChunks>>,
+}
+
+impl PageItems {
+    fn new(request: &ListQuery) -> Self {
+        let is_reversed = matches!(request.start, PageStart::Cursor(Direction::Backward, _));
+        Self { joined: BodyChunks::default(), starts: Vec::new(), reversed: is_reversed.then(Vec::new) }
+    }
+
+    /// Adds a resource of about this size. Returns its length.
+    fn add(&mut self, size: usize, write: impl FnOnce(&mut BodyChunks) -> Result<()>) -> Result<usize> {
+        let before = self.joined.length();
+        let length = if let Some(reversed) = &mut self.reversed {
+            let mut item = BodyChunks::with_capacity(size);
+            write(&mut item)?;
+            let length = item.length();
+            reversed.push(item);
+            length
+        } else {
+            self.starts.push(self.joined.position());
+            if self.starts.len() > 1 {
+                self.joined.reserve_chunk();
+                self.joined.buffer().push(b',');
+            }
+            write(&mut self.joined)?;
+            self.joined.length() - before
+        };
+        Ok(usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
+    /// Joins the first `count` resources that were added, with commas between them.
+    fn join(mut self, count: usize) -> BodyChunks {
+        let Some(mut reversed) = self.reversed else {
+            if let Some(end) = self.starts.get(count) {
+                self.joined.truncate(*end);
+            }
+            return self.joined;
+        };
+        reversed.truncate(count);
+        for (index, item) in reversed.into_iter().rev().enumerate() {
+            if index > 0 {
+                self.joined.buffer().push(b',');
+            }
+            self.joined.append(item);
+        }
+        self.joined
+    }
+}
+
 impl PreparedList {
     /// Reads and renders the page.
     pub(super) fn render(&self, at: &Snapshot<'_>, scope: &Scope) -> Result<ScimResponse> {
-        let mut items = Vec::new();
+        let mut items = PageItems::new(&self.request);
         let page = lists::list_resources(at, scope, &self.request, &mut |part, resource| {
             self.write_item(&mut items, part, resource)
         })?;
         Ok(self.build_response(page, items))
     }
 
-    /// Reads and renders the page if it is the result of a search by a unique key, and has few small resources.
-    pub(super) fn answer_key_lookup(&self, at: &Snapshot<'_>, scope: &Scope) -> Result<Option<ScimResponse>> {
-        if !self.request.is_key_lookup() {
-            return Ok(None);
-        }
-        let mut items = Vec::new();
-        let page = lists::list_few_resources(at, scope, &self.request, &mut |part, resource| {
+    /// Reads and renders the page on the event loop, if that is fast.
+    pub(super) fn answer_inline(&self, at: &Snapshot<'_>, scope: &Scope) -> Result<Option<ScimResponse>> {
+        let mut items = PageItems::new(&self.request);
+        let page = lists::list_resources_inline(at, scope, &self.request, &mut |part, resource| {
             self.write_item(&mut items, part, resource)
         })?;
         Ok(page.map(|page| self.build_response(page, items)))
     }
 
-    fn write_item(&self, items: &mut Vec<BodyChunks>, part: usize, resource: &RenderedResource) -> Result<usize> {
+    fn write_item(&self, items: &mut PageItems, part: usize, resource: &RenderedResource) -> Result<usize> {
         let (resource_type, projection) = (&self.request.parts[part].resource_type, &self.projections[part]);
-        let mut item = BodyChunks::with_capacity(resource.length());
-        DocumentWriter { resource_type, base: &self.base, projection }.write_chunks(&mut item, resource)?;
-        let length = item.length();
-        items.push(item);
-        Ok(usize::try_from(length).unwrap_or(usize::MAX))
+        let writer = DocumentWriter { resource_type, base: &self.base, projection };
+        items.add(resource.length(), |item| writer.write_chunks(item, resource))
     }
 
-    /// Joins head and items, each of which is in memory once.
-    fn build_response(&self, page: ResourcesPage, mut items: Vec<BodyChunks>) -> ScimResponse {
-        items.truncate(page.count);
-        if page.is_reversed {
-            items.reverse();
-        }
+    fn build_response(&self, page: ResourcesPage, items: PageItems) -> ScimResponse {
         let mut notes = DialectNotes::default();
         if page.hides_groups && self.projections.iter().any(|projection| projection.needs("groups")) {
             notes.add(NoteCode::GroupsShortened);
         }
+        let items = items.join(page.count);
         let mut body = BodyChunks::from(self.build_head(page).into_bytes());
-        for (index, item) in items.into_iter().enumerate() {
-            if index > 0 {
-                body.buffer().push(b',');
-            }
-            body.append(item);
-        }
+        body.append(items);
         body.buffer().extend_from_slice(b"]}");
         ScimResponse { status: 200, body: ResponseBody::Chunks(body), notes, ..ScimResponse::default() }
     }

@@ -35,7 +35,7 @@ impl CheckedRead {
     pub(super) fn answer_few(&self, at: &Snapshot<'_>, scope: &Scope) -> Result<Option<ScimResponse>> {
         let answer = at.read_briefly(|| match self {
             Self::Resource(read) => read.answer_small(at, scope),
-            Self::List(list) => list.answer_key_lookup(at, scope),
+            Self::List(list) => list.answer_inline(at, scope),
         });
         Ok(answer?.flatten())
     }
