@@ -4,6 +4,7 @@
 mod buffer;
 mod line;
 mod request;
+mod request_line;
 
 use std::io;
 use std::sync::OnceLock;
@@ -16,6 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use buffer::LogBuffer;
 use line::{LineFormat, WithRequest};
 pub use request::{current_request_id, resume_request, run_for_request};
+pub use request_line::{LineFields, write_request_line};
 
 /// Longest time that a line is buffered.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -82,6 +84,7 @@ pub fn start_log(level: LevelFilter, as_text: bool) -> io::Result<LogHandle> {
             log.with_writer(lines.clone()).try_init()
         }
     };
+    request_line::enable_request_lines(level >= LevelFilter::INFO);
     let (stop, stopped) = mpsc::channel::<()>();
     let (ended, done) = mpsc::channel::<()>();
     std::thread::Builder::new().name("log".to_owned()).spawn(move || {

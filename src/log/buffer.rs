@@ -27,14 +27,7 @@ pub(crate) struct LogBuffer {
 impl Write for LogBuffer {
     /// Buffers one line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let written = escape_controls(line, self.form);
-        let mut waiting = self.buffered.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.lines.len() + written.len() > BUFFER_MAX_BYTES {
-            waiting.dropped += 1;
-            waiting.dropped_total += 1;
-        } else {
-            waiting.lines.extend_from_slice(&written);
-        }
+        self.push_line(line);
         Ok(line.len())
     }
 
@@ -46,6 +39,23 @@ impl Write for LogBuffer {
 impl LogBuffer {
     pub(crate) fn new(form: LineFormat) -> Self {
         Self { buffered: Arc::default(), form }
+    }
+
+    /// The format of the lines.
+    pub(super) fn form(&self) -> LineFormat {
+        self.form
+    }
+
+    /// Buffers one line.
+    pub(super) fn push_line(&self, line: &[u8]) {
+        let written = escape_controls(line, self.form);
+        let mut waiting = self.buffered.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.lines.len() + written.len() > BUFFER_MAX_BYTES {
+            waiting.dropped += 1;
+            waiting.dropped_total += 1;
+        } else {
+            waiting.lines.extend_from_slice(&written);
+        }
     }
 
     fn drain(&self) -> (Vec<u8>, u64) {

@@ -46,10 +46,12 @@ const SMALL_BODY_MAX_BYTES: usize = 1024;
 pub(crate) const UNAUTHENTICATED_PER_MINUTE: u32 = 30;
 const UNAUTHENTICATED_CONFIGURATIONS_MAX: usize = 1_000;
 const MINUTE_MS: Millis = 60_000;
-/// Most calls per transaction, so that no other write waits long.
-const CALLS_PER_BATCH: usize = 200;
-/// Most bytes of bodies per transaction.
-const BYTES_PER_BATCH: usize = 512 * 1024;
+/// Most calls per write, so that no other write waits long. Other writes run between two of them, in the same transaction.
+const CALLS_PER_BATCH: usize = 40;
+/// Most bytes of bodies per write.
+const BYTES_PER_BATCH: usize = 128 * 1024;
+/// Most calls that are stored per interval while other writes wait too long.
+const CALLS_UNDER_LOAD: usize = 200;
 /// Most configurations whose missed calls are counted separately.
 const MISSED_MAX: usize = 1_000;
 /// Retries of a batch while the store is busy.
@@ -131,14 +133,14 @@ impl CallActivity {
     /// # Errors
     /// Errors of the store. Calls that were not stored are lost, and counted as missed.
     pub async fn flush(&self, store: &Store) -> Result<()> {
-        // The other writes have waited too long already: they are more important than the log, which gets one batch without
+        // The other writes have waited too long already: they are more important than the log, which gets fewer calls and none of
         // successful reads.
         let sheds_load = store.is_under_pressure();
         let (mut pending, mut missed) = self.drain();
         if sheds_load {
             let calls = std::mem::take(&mut pending.calls);
             let (reads, mut others): (Vec<_>, Vec<_>) = calls.into_iter().partition(RecordedCall::is_successful_read);
-            let rest = others.split_off(others.len().min(CALLS_PER_BATCH));
+            let rest = others.split_off(others.len().min(CALLS_UNDER_LOAD));
             pending.calls = others;
             self.shed_calls(reads.into_iter().chain(rest), &mut missed);
         }

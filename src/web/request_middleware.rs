@@ -64,7 +64,6 @@ pub(super) async fn track_request<B: MessageBody + 'static>(
     request.extensions_mut().insert(RequestId(id.clone()));
     let state = request.app_data::<Data<AppState>>().cloned();
     let mut response = log::run_for_request(&id, next.call(request)).await?;
-    let address = caller_address(response.request()).map(tracing::field::display);
     let route = response.request().match_pattern().unwrap_or_default();
     let took = started.elapsed();
     if let Some(state) = state {
@@ -72,16 +71,13 @@ pub(super) async fn track_request<B: MessageBody + 'static>(
         let status = response.status().as_u16();
         state.metrics.record_request(&CompletedRequest { surface, route: &route, method: &head.method, status, took });
     }
-    tracing::info!(
-        target: "rollcall::request",
-        request_id = id,
-        method = response.request().method().as_str(),
-        route,
-        address,
-        status = response.status().as_u16(),
-        duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        "request"
-    );
+    log::write_request_line(&id, |line| {
+        line.text("method", response.request().method().as_str());
+        line.text("route", &route);
+        line.address("address", caller_address(response.request()));
+        line.number("status", response.status().as_u16().into());
+        line.duration(took);
+    });
     mark(response.headers_mut(), &id);
     Ok(response)
 }

@@ -1,5 +1,7 @@
 //! State shared by all requests.
 
+pub mod discovery_cache;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -25,6 +27,7 @@ use crate::web::login_throttle::LoginThrottle;
 use crate::web::manual_backup::ManualBackup;
 use crate::web::navigation_badges::BadgeCache;
 use crate::web::password_hashing::PasswordHashing;
+use crate::web::state::discovery_cache::DiscoveryCache;
 use crate::web::used_attempts::UsedAttempts;
 
 /// State shared by all workers, in parts. A function that needs one part takes that part.
@@ -49,6 +52,8 @@ pub struct AppState {
     pub sso: SsoClientCache,
     /// Cached scopes.
     pub scopes: ScopeCache,
+    /// Cached discovery documents.
+    pub discovery: DiscoveryCache,
     /// Sends events to webhooks.
     pub delivery: Delivery,
     /// Keys that verify the assertions of OAuth clients.
@@ -73,6 +78,7 @@ impl AppState {
             server,
             sso: SsoClientCache::default(),
             scopes: ScopeCache::default(),
+            discovery: DiscoveryCache::default(),
             badges: BadgeCache::default(),
         }
     }

@@ -143,14 +143,14 @@ fn reads_are_counted_instead_of_stored_while_writes_wait() {
     };
     // One batch of other calls goes on, so that the log of a fast first synchronization has its changes.
     record(&Method::GET, 5);
-    record(&Method::POST, CALLS_PER_BATCH + 3);
+    record(&Method::POST, CALLS_UNDER_LOAD + 3);
     actix_web::rt::System::new().block_on(activity.flush(&store)).unwrap();
     slow_write.join().unwrap().unwrap();
     let query = RequestLogQuery::default();
     let page = store
         .read_inline(|at| request_log::list_calls(at, &AccountScope::AllAccounts, &made.id, &query, 2_000))
         .unwrap();
-    assert_eq!((page.calls.len(), page.calls[0].missed, activity.figures()[2]), (CALLS_PER_BATCH + 1, 8, 8));
+    assert_eq!((page.calls.len(), page.calls[0].missed, activity.figures()[2]), (CALLS_UNDER_LOAD + 1, 8, 8));
 }
 
 fn create_test_configuration(store: &Store) -> Configuration {

@@ -137,17 +137,14 @@ impl<'r> OauthCall<'r> {
         let completed =
             CompletedRequest { surface: Surface::Scim, route: self.route, method: request.method(), status, took };
         self.state.metrics.record_request(&completed);
-        tracing::info!(
-            target: "rollcall::request",
-            request_id = self.request_id,
-            method = request.method().as_str(),
-            route = self.route,
-            address = address.map(tracing::field::display),
-            status,
-            reason = answer.error.as_ref().map(|error| error.reason().code()),
-            duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            "request"
-        );
+        crate::log::write_request_line(&self.request_id, |line| {
+            line.text("method", request.method().as_str());
+            line.text("route", self.route);
+            line.address("address", address);
+            line.number("status", status.into());
+            line.optional_text("reason", answer.error.as_ref().map(|error| error.reason().code()));
+            line.duration(took);
+        });
         let Some(configuration) = answer.target else { return };
         let has_expired = answer.error.as_ref().is_some_and(|error| error.reason() == Reason::ClientSecretExpired);
         let refusal = has_expired.then_some(TokenRefusal::ExpiredSecret);

@@ -180,6 +180,12 @@ impl RecordedBody {
         Self::from_response_start(body[..body.len().min(LOGGED_BODY_MAX_BYTES)].to_vec(), body.len() as u64)
     }
 
+    /// Records a response body that several responses have.
+    pub fn from_shared_response(body: &Bytes) -> Self {
+        let (start, length) = (body.slice(..body.len().min(LOGGED_BODY_MAX_BYTES)), Some(body.len() as u64));
+        Self { bytes: start, length, is_redacted: true, ..Self::default() }
+    }
+
     /// Records the start of a response body of this length.
     pub fn from_response_start(start: Vec<u8>, length: u64) -> Self {
         Self { bytes: start.into(), length: Some(length), is_redacted: true, ..Self::default() }

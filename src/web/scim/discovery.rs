@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
+use actix_web::web::Bytes;
 use serde_json::Value;
 
 use super::route::ScimRoute;
@@ -16,8 +17,10 @@ use crate::scim::discovery::{self, Capabilities};
 use crate::scim::percent;
 use crate::scim::schema::{ResourceType, Schema, standard_types};
 use crate::store::Store;
+use crate::web::scim::authenticate::TokenCaller;
 use crate::web::scim::provisioning_path::SCIM_PREFIXES;
-use crate::web::scim::response::ScimResponse;
+use crate::web::scim::response::{ResponseBody, ScimResponse};
+use crate::web::state::discovery_cache::{DiscoveryCache, DocumentBasis, DocumentKind};
 
 /// What the discovery documents are generated from.
 pub(super) struct DiscoverySource<'r> {
@@ -58,6 +61,45 @@ pub(super) fn serve_anonymous(
     let answer = serve_document(request, &source, route);
     let media_type = scope.switches.response_media_type;
     Ok(ScimResponse { media_type, ..answer.unwrap_or_else(ScimResponse::from) })
+}
+
+/// Returns a document of a caller from the cache; renders it if something that it follows from has changed.
+///
+/// # Errors
+/// Those of [`serve_document`].
+pub(super) fn serve_cached(
+    cache: &DiscoveryCache,
+    request: &HttpRequest,
+    caller: &TokenCaller,
+    source: &DiscoverySource<'_>,
+    route: &ScimRoute,
+) -> Result<ScimResponse> {
+    let kind = match route {
+        ScimRoute::ServiceProviderConfig => DocumentKind::ServiceProviderConfig,
+        ScimRoute::ResourceTypes(None) => DocumentKind::ResourceTypes,
+        ScimRoute::Schemas(None) => DocumentKind::Schemas,
+        _ => return serve_document(request, source, route),
+    };
+    if request.method() != Method::GET || !request.query_string().is_empty() {
+        return serve_document(request, source, route);
+    }
+    let scope = &caller.scope;
+    let key = (scope.configuration, caller.rights, kind);
+    let basis = DocumentBasis {
+        switches: Arc::clone(&scope.switches),
+        types: Arc::clone(&scope.types),
+        has_oauth_client: source.has_oauth_client,
+        body_max_bytes: body::max_body_bytes(request),
+        base: source.base.to_owned(),
+    };
+    if let Some(bytes) = cache.find(&key, &basis) {
+        return Ok(ScimResponse { status: 200, body: ResponseBody::Shared(bytes), ..ScimResponse::default() });
+    }
+    let answer = serve_document(request, source, route)?;
+    let ResponseBody::Bytes(bytes) = answer.body else { return Ok(answer) };
+    let bytes = Bytes::from(bytes);
+    cache.insert(key, basis, bytes.clone());
+    Ok(ScimResponse { body: ResponseBody::Shared(bytes), ..answer })
 }
 
 /// Returns a discovery document.

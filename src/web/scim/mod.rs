@@ -51,7 +51,7 @@ use crate::web::request_log::{self, CallerIdentity};
 use crate::web::request_middleware;
 use crate::web::scim::provisioning_path::ProvisioningPath;
 pub use crate::web::scim::provisioning_path::SCIM_PREFIXES;
-use crate::web::scim::response::ScimResponse;
+use crate::web::scim::response::{BulkCounts, ScimResponse};
 
 /// Returns whether a path with a SCIM prefix is a SCIM path. The exception is one counter of the management API.
 pub fn is_scim_path(context: &GuardContext<'_>) -> bool {
@@ -83,7 +83,7 @@ pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<A
     });
     let (requested_configuration, refusal) =
         answer.caller.as_ref().map_or((None, None), CallerIdentity::unauthenticated);
-    write_log_line(&RequestLogLine {
+    write_log_line(&LoggedRequest {
         request_id: &request_id,
         method: request.method().as_str(),
         route: &template,
@@ -96,7 +96,7 @@ pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<A
         took,
         bytes: answer.length(),
         notes: answer.notes.as_slice(),
-        bulk: answer.bulk.map(|counts| [counts.operations, counts.succeeded, counts.failed]),
+        bulk: answer.bulk,
     });
     let call = answer.caller.take().map(|caller| answer.take_call(caller, &request, route, took));
     let response = answer.into_http(&request, &request_id);
@@ -118,7 +118,7 @@ fn is_user_refused(error: &Error) -> bool {
 }
 
 /// Fields of the log line of a request: ids, numbers and network addresses; never user data, bodies, queries or secrets.
-struct RequestLogLine<'a> {
+struct LoggedRequest<'a> {
     request_id: &'a str,
     method: &'a str,
     route: &'a str,
@@ -134,32 +134,31 @@ struct RequestLogLine<'a> {
     took: Duration,
     bytes: u64,
     notes: &'a [DialectNote],
-    /// Operations of a bulk request: requested, succeeded, failed. The rest was not processed.
-    bulk: Option<[usize; 3]>,
+    /// Operations of a bulk request.
+    bulk: Option<BulkCounts>,
 }
 
 /// Writes the line.
-fn write_log_line(line: &RequestLogLine<'_>) {
-    let notes: Vec<String> = line.notes.iter().map(DialectNote::to_string).collect();
-    tracing::info!(
-        target: "rollcall::request",
-        request_id = line.request_id,
-        method = line.method,
-        route = line.route,
-        configuration = line.configuration,
-        address = line.address.map(tracing::field::display),
-        status = line.status,
-        auth_failed = line.refusal,
-        scim_type = line.scim_type,
-        reason = line.reason,
-        duration_us = u64::try_from(line.took.as_micros()).unwrap_or(u64::MAX),
-        bytes = line.bytes,
-        bulk_operations = line.bulk.map(|counts| counts[0]),
-        bulk_succeeded = line.bulk.map(|counts| counts[1]),
-        bulk_failed = line.bulk.map(|counts| counts[2]),
-        normalised = notes.join("; "),
-        "request"
-    );
+fn write_log_line(call: &LoggedRequest<'_>) {
+    crate::log::write_request_line(call.request_id, |line| {
+        line.text("method", call.method);
+        line.text("route", call.route);
+        line.text("configuration", call.configuration);
+        line.address("address", call.address);
+        line.number("status", call.status.into());
+        line.optional_text("auth_failed", call.refusal);
+        line.text("scim_type", call.scim_type);
+        line.optional_text("reason", call.reason);
+        line.duration(call.took);
+        line.number("bytes", call.bytes);
+        if let Some(counts) = call.bulk {
+            line.number("bulk_operations", counts.operations as u64);
+            line.number("bulk_succeeded", counts.succeeded as u64);
+            line.number("bulk_failed", counts.failed as u64);
+        }
+        let notes: Vec<String> = call.notes.iter().map(DialectNote::to_string).collect();
+        line.text("normalised", &notes.join("; "));
+    });
 }
 
 async fn handle_request(
@@ -277,7 +276,7 @@ impl ScimCall<'_> {
             let has_oauth_client = oauth::has_client(at, caller.scope.configuration)?;
             let types = &caller.visible_types();
             let source = DiscoverySource { base, switches, types, has_oauth_client };
-            return discovery::serve_document(request, &source, route).map(Some);
+            return discovery::serve_cached(&self.state.discovery, request, caller, &source, route).map(Some);
         }
         authenticate::check_rights(caller.rights, route, request.method())?;
         Ok(None)

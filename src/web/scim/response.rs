@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
+use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
@@ -63,6 +64,8 @@ pub(super) enum ResponseBody {
     #[default]
     Empty,
     Bytes(Vec<u8>),
+    /// A document that several responses have.
+    Shared(Bytes),
     Chunks(BodyChunks),
 }
 
@@ -91,6 +94,7 @@ impl ScimResponse {
     pub(super) fn length(&self) -> u64 {
         match &self.body {
             ResponseBody::Bytes(bytes) => bytes.len() as u64,
+            ResponseBody::Shared(bytes) => bytes.len() as u64,
             ResponseBody::Chunks(chunks) => chunks.length(),
             ResponseBody::Empty => 0,
         }
@@ -127,6 +131,7 @@ impl ScimResponse {
             request_body: request.extensions_mut().remove::<RecordedBody>().unwrap_or_default(),
             response_body: match &self.body {
                 ResponseBody::Bytes(bytes) => RecordedBody::from_response(bytes),
+                ResponseBody::Shared(bytes) => RecordedBody::from_shared_response(bytes),
                 ResponseBody::Chunks(chunks) => {
                     RecordedBody::from_response_start(chunks.start(LOGGED_BODY_MAX_BYTES), chunks.length())
                 }
@@ -147,6 +152,7 @@ impl ScimResponse {
         match self.body {
             ResponseBody::Empty => response.finish(),
             ResponseBody::Bytes(bytes) => response.content_type(content_type).body(BodyChunks::from(bytes)),
+            ResponseBody::Shared(bytes) => response.content_type(content_type).body(BodyChunks::from(bytes)),
             ResponseBody::Chunks(chunks) => response.content_type(content_type).body(chunks),
         }
     }
