@@ -12,7 +12,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use buffer::LogBuffer;
 use line::{LineFormat, WithRequest};
@@ -65,6 +68,12 @@ impl Drop for LogHandle {
     }
 }
 
+/// Leaves out the messages of the web server about its threads, unless the level is `debug` or lower.
+fn select_targets(level: LevelFilter) -> Targets {
+    let of_framework = if level < LevelFilter::DEBUG { level.min(LevelFilter::WARN) } else { level };
+    Targets::new().with_default(level).with_target("actix_server", of_framework)
+}
+
 /// Starts the log on standard error with this lowest level, as JSON lines or as text.
 ///
 /// # Errors
@@ -77,11 +86,11 @@ pub fn start_log(level: LevelFilter, as_text: bool) -> io::Result<LogHandle> {
     let _ = match form {
         LineFormat::Json => {
             let log = log.json().flatten_event(true).map_event_format(|format| WithRequest { format, form });
-            log.with_writer(lines.clone()).try_init()
+            log.with_writer(lines.clone()).finish().with(select_targets(level)).try_init()
         }
         LineFormat::Text => {
             let log = log.map_event_format(|format| WithRequest { format, form });
-            log.with_writer(lines.clone()).try_init()
+            log.with_writer(lines.clone()).finish().with(select_targets(level)).try_init()
         }
     };
     request_line::enable_request_lines(level >= LevelFilter::INFO);

@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::auth::jwt::{SigningKey, UserTokens};
 use crate::auth::secret::{self, BearerToken};
+use crate::clock;
 use crate::delivery::{Delivery, DeliverySettings};
 use crate::error::Reason;
 use crate::jobs::{self, certificates, scheduled_backup, service_manager};
@@ -68,7 +69,8 @@ pub struct BoundServer {
 /// set without a public URL.
 pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer> {
     let tls = Tls::open(&settings.transport, &settings.data_dir).map_err(io::Error::other)?;
-    let listener = network::bind_listener(settings.listen)?;
+    let listener = network::bind_listener(settings.listen)
+        .map_err(|error| listen::explain_bind_error("--listen", settings.listen, &error))?;
     let address = listener.local_addr()?;
     let public = PublicUrl::new(&store_public_url(settings, &store, address)?, settings.public_url.is_some());
     check_proxies(settings, &store)?;
@@ -187,27 +189,43 @@ fn check_proxies(settings: &Settings, store: &Store) -> io::Result<()> {
     Err(io::Error::other("--trusted-proxies requires a public URL: set --public-url https://… to the URL of the proxy"))
 }
 
-/// Creates a new one-time URL of the setup page, which is valid for 30 minutes, and returns it.
+/// A one-time URL of the setup page.
+#[derive(Debug)]
+pub struct SetupUrl {
+    /// The URL, which is valid for 30 minutes.
+    pub url: String,
+    /// Whether it ended one that was still valid.
+    pub has_replaced: bool,
+}
+
+/// Creates a new one-time URL of the setup page. It begins with `base`, or with the public URL of the data folder.
 ///
 /// # Errors
 /// An admin exists already, or the database is not writable.
-pub fn create_setup_url(store: &Store) -> anyhow::Result<String> {
+pub fn create_setup_url(store: &Store, base: Option<&str>) -> anyhow::Result<SetupUrl> {
     let code = BearerToken::generate_session().context("the operating system provided no random numbers")?;
     let digest = code.digest();
-    let url = store.write_blocking(move |tx| {
-        admins::open_first_run(tx, &digest, tx.now + SETUP_MILLIS)?;
-        instance::get_public_url(tx)
+    let (has_replaced, stored) = store.write_blocking(move |tx| {
+        Ok((admins::open_first_run(tx, &digest, tx.now + SETUP_MILLIS)?, instance::get_public_url(tx)?))
     })?;
-    Ok(format!("{url}/setup/{}", code.reveal()))
+    Ok(SetupUrl { url: format!("{}/setup/{}", base.unwrap_or(&stored), code.reveal()), has_replaced })
 }
 
-/// Prints a URL to set up the portal, as long as there is no admin.
+/// Prints a URL to set up the portal, as long as there is no admin. One that was printed before stays valid: its secret is not
+/// stored, so that only its end can be printed.
 fn announce_setup(store: &Store) -> anyhow::Result<()> {
     if !store.read_inline(admins::has_no_admins)? {
         return Ok(());
     }
-    match create_setup_url(store) {
-        Ok(url) => {
+    if let Some(until) = store.read_inline(|at| admins::find_first_run_end(at, clock::current_millis()))? {
+        let until = clock::format_rfc3339(until);
+        listen::print_notice(&format!(
+            "there is no admin: the setup URL that was printed before is valid until {until}; `rollcall setup-url` prints a new one"
+        ));
+        return Ok(());
+    }
+    match create_setup_url(store, None) {
+        Ok(SetupUrl { url, .. }) => {
             listen::print_notice(&format!("to set up the portal, open this URL within 30 minutes: {url}"));
         }
         Err(problem) if store.service_state() != ServiceState::Ready => {

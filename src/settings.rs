@@ -57,7 +57,7 @@ fn parse_default_args<A: Args>() -> Option<A> {
 /// Flag of every command: the data folder.
 #[derive(Debug, Clone, Args)]
 pub struct DataDir {
-    /// Folder of the database; created if it does not exist
+    /// Folder of the database; `serve` and `init` create it
     #[arg(
         long = "data-dir",
         value_name = "DIR",
@@ -71,7 +71,7 @@ pub struct DataDir {
 /// Flag of every command: the settings file.
 #[derive(Debug, Clone, Args)]
 pub struct ConfigFile {
-    /// Settings file; default: rollcall.toml in the current folder, if it exists
+    /// Settings file; default: ./rollcall.toml or else /etc/rollcall/rollcall.toml, if it exists; /dev/null for none
     #[arg(long, value_name = "FILE", env = "ROLLCALL_CONFIG", global = true)]
     pub config: Option<PathBuf>,
 }
@@ -189,7 +189,7 @@ impl Settings {
             transport,
             public_url: serve.public_url,
             log_level: serve.observability.log_level,
-            log_format: serve.observability.log_format,
+            log_format: serve.observability.log_format(),
             metrics: serve.observability.metrics()?,
             allowed_origins: serve.callers.allowed_origins.clone(),
             user_tokens: serve.callers.user_tokens(),

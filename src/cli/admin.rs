@@ -7,12 +7,13 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{audit_context, open_existing_store};
+use super::{Cli, audit_context, config, open_existing_store};
 use crate::auth::secret::{BearerToken, password};
 use crate::cli::output::{self, OutputFormat};
 use crate::clock;
 use crate::management::admins::{self, AdminDraft};
-use crate::model::admin::{Admin, OWNER, check_password};
+use crate::management::instance;
+use crate::model::admin::{Admin, check_password};
 use crate::server;
 use crate::store::Store;
 
@@ -52,8 +53,8 @@ pub(super) struct CreateAdminArgs {
     /// Display name; default: the e-mail address
     #[arg(long)]
     name: Option<String>,
-    /// Role ID: owner, provisioning-manager, viewer or a custom role
-    #[arg(long, default_value = OWNER)]
+    /// Role ID: owner, provisioning-manager, viewer, or the ID of a custom role
+    #[arg(long, value_name = "owner|provisioning-manager|viewer|ROLE-ID")]
     role: String,
     /// Account that the role is limited to; without it, the role applies to all accounts
     #[arg(long)]
@@ -71,14 +72,25 @@ pub(super) fn run_admin_command(folder: &Path, command: AdminCommand) -> anyhow:
 }
 
 /// Runs `rollcall setup-url`: prints a new one-time URL of the setup page.
-pub(super) fn print_setup_url(folder: &Path) -> anyhow::Result<()> {
-    let store = Store::open_for_command(folder)?;
-    output::print_line(&server::create_setup_url(&store)?)?;
-    Ok(())
+pub(super) fn print_setup_url(cli: &Cli) -> anyhow::Result<()> {
+    let store = open_existing_store(&cli.data_dir.data_dir)?;
+    let made = server::create_setup_url(&store, find_base_url(cli, &store)?.as_deref())?;
+    output::print_line(&made.url)?;
+    let ended = if made.has_replaced { "; the one that was printed before has ended" } else { "" };
+    Ok(output::print_hint(&format!("the URL works once, for 30 minutes{ended}"))?)
+}
+
+/// Returns the base URL of the settings, if it is set or no server has stored one yet.
+fn find_base_url(cli: &Cli, store: &Store) -> anyhow::Result<Option<String>> {
+    // A command without the secrets of the service cannot check all its settings.
+    let Ok(settings) = config::load_serve_settings(cli) else { return Ok(None) };
+    let has_stored_url = store.read_inline(instance::find_listen_url)?.is_some();
+    let of_listener = || (!has_stored_url).then(|| settings.transport.url(settings.listen));
+    Ok(settings.public_url.clone().or_else(of_listener))
 }
 
 fn create_admin(folder: &Path, args: CreateAdminArgs) -> anyhow::Result<()> {
-    let store = Store::open_for_command(folder)?;
+    let store = open_existing_store(folder)?;
     let new_password = read_password(&args.email)?;
     let name = args.name.unwrap_or_else(|| args.email.clone());
     let digest = password::hash_password(new_password.text())

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::token::parse_duration;
 use super::{audit_context, open_existing_store};
 use crate::auth::secret::BearerToken;
+use crate::cli::output::confirmation::ConfirmationArgs;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock::{self, Millis};
 use crate::management::api_keys::{self, ApiKey, NewApiKey};
 use crate::model::account::AccountFilter;
 use crate::model::permission::{Permission, Permissions};
-use crate::store::Store;
 
 /// Keys per page of the list.
 const PAGE_SIZE: u32 = 1_000;
@@ -36,6 +36,8 @@ pub(super) enum ApiKeyCommand {
     Revoke {
         /// Client ID of the key
         id: String,
+        #[command(flatten)]
+        confirmation: ConfirmationArgs,
     },
 }
 
@@ -62,12 +64,15 @@ pub(super) fn run_api_key_command(folder: &Path, command: ApiKeyCommand) -> anyh
     match command {
         ApiKeyCommand::Create(args) => create_api_key(folder, args),
         ApiKeyCommand::List { account, output } => list_api_keys(folder, account.as_deref(), output),
-        ApiKeyCommand::Revoke { id } => revoke_api_key(folder, &id),
+        ApiKeyCommand::Revoke { id, confirmation } => {
+            confirmation.confirm(&format!("revoke the API key {id}"))?;
+            revoke_api_key(folder, &id)
+        }
     }
 }
 
 fn create_api_key(folder: &Path, args: CreateApiKeyArgs) -> anyhow::Result<()> {
-    let store = Store::open_for_command(folder)?;
+    let store = open_existing_store(folder)?;
     let secret = BearerToken::generate_key().context("the operating system provided no random numbers")?;
     let mut new = NewApiKey::new(clock::new_id(), &secret, args.name);
     new.account = args.account;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::output;
+use crate::cli::output::{self, confirmation};
 use crate::clock::Millis;
-use crate::management::backups::{self, BackupOptions, RestoreOptions};
+use crate::management::backups::{self, BackupError, BackupOptions, RestoreOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct BackupCommandArgs {
@@ -24,8 +24,8 @@ pub(super) struct BackupCommandArgs {
 pub(super) struct RestoreCommandArgs {
     /// Backup that replaces the database
     file: PathBuf,
-    /// Replace an existing database; it is renamed and stays in the data folder
-    #[arg(long)]
+    /// Replace an existing database without a question; it is renamed and stays in the data folder
+    #[arg(long, visible_alias = "yes")]
     force: bool,
     /// Restore a file whose rows are inconsistent, or that another program has changed; its structure must be undamaged
     #[arg(long)]
@@ -61,7 +61,13 @@ pub(super) fn back_up_database(folder: &Path, args: &BackupCommandArgs) -> anyho
 pub(super) fn restore_database(folder: &Path, args: &RestoreCommandArgs) -> anyhow::Result<()> {
     let (replace, accept_findings) = (args.force, args.accept_findings);
     let options = RestoreOptions { replace, accept_findings, revoke_since: args.revoke_all_since };
-    let restored = backups::restore_backup(folder, &args.file, options)?;
+    let restored = match backups::restore_backup(folder, &args.file, options) {
+        Err(BackupError::Occupied(path)) if confirmation::can_ask() => {
+            confirmation::ask_to_continue(&format!("replace {}? It is renamed.", path.display()))?;
+            backups::restore_backup(folder, &args.file, RestoreOptions { replace: true, ..options })?
+        }
+        restored => restored?,
+    };
     if let Some(previous) = restored.previous {
         output::print_line(&format!("the previous database was moved to {}", previous.display()))?;
     }

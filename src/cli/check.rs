@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::output;
+use crate::cli::output::confirmation::ConfirmationArgs;
 use crate::management::backups::{self, CheckDepth};
 
 /// Arguments of `check`.
@@ -14,6 +15,13 @@ pub(super) struct CheckArgs {
     /// Also compare each user and group with its index values, its counters and its events
     #[arg(long)]
     deep: bool,
+}
+
+/// Arguments of `accept-loss`.
+#[derive(Debug, Clone, Args)]
+pub(super) struct AcceptLossArgs {
+    #[command(flatten)]
+    confirmation: ConfirmationArgs,
 }
 
 /// Prints one line per damage that was found.
@@ -36,7 +44,8 @@ pub(super) fn check_database(folder: &Path, args: &CheckArgs) -> anyhow::Result<
 ///
 /// # Errors
 /// A server runs, the files cannot be copied, or the rows of the database do not fit together.
-pub(super) fn accept_loss(folder: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn accept_loss(folder: &Path, args: &AcceptLossArgs) -> anyhow::Result<ExitCode> {
+    args.confirmation.confirm("give up the changes that damage of the write-ahead log hides")?;
     let Some(accepted) = backups::accept_loss(folder)? else {
         output::print_line("the write-ahead log is not damaged; nothing was changed")?;
         return Ok(ExitCode::SUCCESS);

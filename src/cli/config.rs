@@ -1,5 +1,8 @@
 //! `rollcall config …`: shows and checks the settings and their sources.
 
+pub(super) mod data_folder;
+pub(super) mod init;
+
 use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -37,8 +40,7 @@ pub(super) fn run_config_command(cli: &Cli, sources: &SettingSources, command: &
         ConfigCommand::Show { origin, output } => show_settings(cli, sources, *origin, *output),
         ConfigCommand::Check => {
             load_serve_settings(cli)?;
-            let file = sources.file.as_ref().map_or("no settings file".to_owned(), |path| path.display().to_string());
-            Ok(output::print_line(&format!("the settings are valid ({file})"))?)
+            Ok(output::print_line(&format!("the settings are valid; settings file: {}", sources.describe_file()))?)
         }
         ConfigCommand::Example => Ok(output::print_line(format_example(&sources.found).trim_end())?),
     }
@@ -77,6 +79,7 @@ fn show_settings(cli: &Cli, sources: &SettingSources, origin: bool, output: Outp
         let all: Vec<Value> = sources.found.iter().map(|found| setting_to_json(cli, found)).collect();
         return Ok(output::print_json(&Value::Array(all))?);
     }
+    output::print_line(&format!("settings file: {}\n", sources.describe_file()))?;
     let head = ["SETTING", "VALUE", "FROM"];
     let columns = if origin { 3 } else { 2 };
     let row = |found: &SettingValue| {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{audit_context, open_existing_store, parse_configuration_id};
 use crate::auth::secret::BearerToken;
+use crate::cli::output::confirmation::ConfirmationArgs;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock;
 use crate::error::Reason;
@@ -21,7 +22,6 @@ use crate::model::configuration::{Configuration, ConfigurationSource, InitialSyn
 use crate::model::switches::{Preset, SWITCHES};
 use crate::providers;
 use crate::provisioning::purge;
-use crate::store::Store;
 
 /// How often a step of a purge is tried again while a server is busy. Each attempt waits for five seconds.
 const STEP_REFUSALS_MAX: u32 = 24;
@@ -49,6 +49,8 @@ pub(super) enum ConfigurationCommand {
         /// Also delete its users and groups permanently
         #[arg(long)]
         purge: bool,
+        #[command(flatten)]
+        confirmation: ConfirmationArgs,
     },
 }
 
@@ -131,12 +133,16 @@ pub(super) fn run_configuration_command(folder: &Path, command: ConfigurationCom
         ConfigurationCommand::Create(args) => create_configuration(folder, args),
         ConfigurationCommand::List { account, output } => list_configurations(folder, account.as_deref(), output),
         ConfigurationCommand::Update(args) => update_configuration(folder, args),
-        ConfigurationCommand::Delete { id, purge } => delete_configuration(folder, id, purge),
+        ConfigurationCommand::Delete { id, purge, confirmation } => {
+            let extent = if purge { " with its users and groups" } else { "" };
+            confirmation.confirm(&format!("delete the configuration {id}{extent}"))?;
+            delete_configuration(folder, id, purge)
+        }
     }
 }
 
 fn create_configuration(folder: &Path, args: CreateConfigurationArgs) -> anyhow::Result<()> {
-    let store = Store::open_for_command(folder)?;
+    let store = open_existing_store(folder)?;
     let token = BearerToken::generate().context("the operating system provided no random numbers")?;
     let new = NewConfiguration {
         id: clock::new_id(),

@@ -11,6 +11,7 @@ use crate::cli::output::{self, OutputFormat};
 use crate::clock;
 use crate::doctor::{self, Finding, Severity};
 use crate::management::{backups, instance};
+use crate::store::OpenError;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -43,7 +44,7 @@ fn collect_findings(cli: &Cli) -> anyhow::Result<Vec<Finding>> {
         Ok(settings) => settings,
         Err(error) => return Ok(vec![Finding::problem("Settings", error.to_string(), "Run rollcall config check.")]),
     };
-    if let Some(finding) = find_damage(folder) {
+    if let Some(finding) = find_damage(folder)? {
         let url = settings.transport.url(settings.listen);
         return Ok(std::iter::once(finding).chain(check_server(&url)).collect());
     }
@@ -65,15 +66,19 @@ fn check_server(url: &str) -> Option<Finding> {
 }
 
 /// Returns a finding if the database cannot be opened or its pages are damaged. No other check is possible then.
-fn find_damage(folder: &Path) -> Option<Finding> {
+///
+/// # Errors
+/// There is no database.
+fn find_damage(folder: &Path) -> anyhow::Result<Option<Finding>> {
     let (detail, next) = match backups::check_pages(folder) {
-        Ok(None) => return None,
+        Ok(None) => return Ok(None),
+        Err(error @ OpenError::NotFound(_)) => return Err(error.into()),
         Ok(Some(damage)) => {
             (format!("The database is damaged: {damage}"), "Stop the server, and restore the last good backup.")
         }
         Err(error) => (error.to_string(), "See docs/backup.md for how to restore."),
     };
-    Some(Finding::problem("Database", detail, next))
+    Ok(Some(Finding::problem("Database", detail, next)))
 }
 
 fn finding_to_json(one: &Finding) -> Value {

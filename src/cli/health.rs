@@ -23,8 +23,8 @@ pub(super) struct HealthArgs {
     #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN")]
     listen: Option<SocketAddr>,
     /// Domain of `serve`; with it, the default port is 443
-    #[arg(long, value_name = "NAME", env = "ROLLCALL_DOMAIN")]
-    domain: Option<String>,
+    #[arg(long = "domain", value_name = "NAME", env = "ROLLCALL_DOMAIN", value_delimiter = ',')]
+    domains: Vec<String>,
 }
 
 /// Requests `/readyz` of the server.
@@ -32,7 +32,7 @@ pub(super) struct HealthArgs {
 /// # Errors
 /// The server is not ready or does not answer.
 pub(super) fn check_health(args: HealthArgs) -> anyhow::Result<ExitCode> {
-    let default_port = if args.domain.is_some() { 443 } else { 8080 };
+    let default_port = if args.domains.is_empty() { 8080 } else { 443 };
     let listen = replace_unspecified_address(args.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, default_port).into()));
     actix_web::rt::System::new().block_on(async {
         let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy().redirect(redirect::Policy::none());

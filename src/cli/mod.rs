@@ -31,6 +31,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::cli::config::data_folder::{self, DataFolderOrigin};
 use crate::error::Error;
 use crate::messages::render_for_operator;
 use crate::model::audit_context::AuditContext;
@@ -61,6 +62,8 @@ struct Cli {
 enum CliCommand {
     /// Run the server
     Serve(Box<ServeArgs>),
+    /// Write a settings file and create the data folder
+    Init(config::init::InitArgs),
     /// Show and check the settings: flags, variables and rollcall.toml
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -113,7 +116,7 @@ enum CliCommand {
     /// Check the whole database for damage
     Check(check::CheckArgs),
     /// Start again after damage of the write-ahead log, without what it hides
-    AcceptLoss,
+    AcceptLoss(check::AcceptLossArgs),
     /// Check files, disk, backups, addresses and admins, and suggest fixes
     Doctor(doctor::DoctorArgs),
     /// Check whether a running server is ready
@@ -166,9 +169,19 @@ fn run_command_line(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The text of an error for the terminal: the sentence of a reason, else the chain of causes.
+/// The text of an error for the terminal: the sentence of a reason, else the chain of causes. A cause that the text
+/// contains already is left out.
 fn describe_error(error: &anyhow::Error) -> String {
-    error.downcast_ref::<Error>().map_or_else(|| format!("{error:#}"), render_for_operator)
+    if let Some(error) = error.downcast_ref::<Error>() {
+        return render_for_operator(error);
+    }
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.extend([": ", &cause]);
+        }
+    }
+    text
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -176,12 +189,41 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode> {
+impl CliCommand {
+    /// Whether the command uses the data folder and no other files that belong to its user: root runs it with the
+    /// rights of the owner of the folder.
+    fn uses_rights_of_owner(&self) -> bool {
+        match self {
+            // Files that root names, and no use of the folder.
+            Self::Backup(_)
+            | Self::Restore(_)
+            | Self::PersonalData(_)
+            | Self::Init(_)
+            | Self::Config(_)
+            | Self::Health(_)
+            | Self::Completions { .. }
+            | Self::Man(_)
+            | Self::Version => false,
+            _ => true,
+        }
+    }
+}
+
+fn run_command(cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode> {
+    let origin = DataFolderOrigin::new(&cli, &sources);
+    if cli.command.as_ref().is_some_and(CliCommand::uses_rights_of_owner) {
+        data_folder::adopt_folder_owner(&cli.data_dir.data_dir)?;
+    }
+    execute_command(cli, sources).map_err(|error| origin.explain_error(error))
+}
+
+fn execute_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode> {
     let command = cli.command.take();
     let folder = cli.data_dir.data_dir.as_path();
     match command {
         None => Cli::command().print_help()?,
         Some(CliCommand::Serve(serve)) => server::run_server(&Settings::new(cli.data_dir, *serve, sources.warnings)?)?,
+        Some(CliCommand::Init(args)) => config::init::initialize(&cli, &args)?,
         Some(CliCommand::Config(command)) => config::run_config_command(&cli, &sources, &command)?,
         Some(CliCommand::Configuration(command)) => configuration::run_configuration_command(folder, command)?,
         Some(CliCommand::Quota(command)) => quota::run_quota_command(folder, command)?,
@@ -195,12 +237,12 @@ fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode
         Some(CliCommand::ApiKey(command)) => api_key::run_api_key_command(folder, command)?,
         Some(CliCommand::Webhook(args)) => return webhook::run_webhook_command(folder, *args),
         Some(CliCommand::Admin(command)) => admin::run_admin_command(folder, command)?,
-        Some(CliCommand::SetupUrl) => admin::print_setup_url(folder)?,
+        Some(CliCommand::SetupUrl) => admin::print_setup_url(&cli)?,
         Some(CliCommand::SelfService { switch }) => self_service::set_self_service(folder, switch)?,
         Some(CliCommand::Backup(args)) => backup::back_up_database(folder, &args)?,
         Some(CliCommand::Restore(args)) => backup::restore_database(folder, &args)?,
         Some(CliCommand::Check(args)) => return check::check_database(folder, &args),
-        Some(CliCommand::AcceptLoss) => return check::accept_loss(folder),
+        Some(CliCommand::AcceptLoss(args)) => return check::accept_loss(folder, &args),
         Some(CliCommand::Doctor(args)) => return doctor::run_doctor(&cli, &args),
         Some(CliCommand::Health(args)) => return health::check_health(args),
         Some(CliCommand::Completions { shell }) => completions::print_completions(Cli::command(), shell)?,
@@ -211,7 +253,7 @@ fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the existing database. Only `serve` and the commands that create the first rows create a database.
+/// Opens the existing database. Only `serve` and `init` create one.
 fn open_existing_store(folder: &Path) -> anyhow::Result<Store> {
     Ok(Store::open_existing(folder)?)
 }

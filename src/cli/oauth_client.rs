@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::token::parse_duration;
 use super::{audit_context, open_existing_store, parse_configuration_id};
 use crate::auth::secret::{self, BearerToken};
+use crate::cli::output::confirmation::ConfirmationArgs;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock::{self, Millis};
 use crate::management::instance;
@@ -46,6 +47,8 @@ pub(super) enum OauthClientCommand {
         configuration: String,
         /// Client ID, as shown by `oauth-client list`
         client: String,
+        #[command(flatten)]
+        confirmation: ConfirmationArgs,
     },
     /// Add a secret to a client and print it once. A client has at most two valid secrets
     AddSecret(AddSecretArgs),
@@ -58,6 +61,8 @@ pub(super) enum OauthClientCommand {
         client: String,
         /// Secret ID, as shown by `oauth-client list --output json`
         secret: String,
+        #[command(flatten)]
+        confirmation: ConfirmationArgs,
     },
 }
 
@@ -176,14 +181,16 @@ pub(super) fn run_oauth_client_command(folder: &Path, command: OauthClientComman
         OauthClientCommand::Create(args) => create_client(folder, *args),
         OauthClientCommand::List { configuration, output } => list_clients(folder, &configuration, output),
         OauthClientCommand::Update(args) => update_client(folder, *args),
-        OauthClientCommand::Delete { configuration, client } => {
+        OauthClientCommand::Delete { configuration, client, confirmation } => {
+            confirmation.confirm(&format!("delete the OAuth client {client}"))?;
             let id = client.clone();
             open_existing_store(folder)?
                 .write_blocking(move |tx| oauth::delete_client(tx, &audit_context(), (&configuration, &client)))?;
             Ok(output::print_line(&format!("deleted {id}"))?)
         }
         OauthClientCommand::AddSecret(args) => add_secret(folder, args),
-        OauthClientCommand::DeleteSecret { configuration, client, secret } => {
+        OauthClientCommand::DeleteSecret { configuration, client, secret, confirmation } => {
+            confirmation.confirm(&format!("delete the secret {secret}"))?;
             let id = secret.clone();
             open_existing_store(folder)?.write_blocking(move |tx| {
                 oauth::delete_secret(tx, &audit_context(), (&configuration, &client), &secret)

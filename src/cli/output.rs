@@ -1,5 +1,7 @@
 //! Output of commands: plain lines, JSON, or a table with aligned columns.
 
+pub(super) mod confirmation;
+
 use std::io::{self, Write};
 
 use clap::ValueEnum;
@@ -16,6 +18,11 @@ pub(super) enum OutputFormat {
 
 pub(super) fn print_line(text: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
+}
+
+/// Prints a line for the reader and not for a program that reads standard output.
+pub(super) fn print_hint(text: &str) -> io::Result<()> {
+    writeln!(io::stderr().lock(), "rollcall: {text}")
 }
 
 /// Prints a line to standard error.

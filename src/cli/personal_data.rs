@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Cli, audit_context, config, open_existing_store};
+use crate::cli::output::confirmation::ConfirmationArgs;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock;
 use crate::management::personal_data::steps::{self, PlannedStep};
@@ -67,9 +68,8 @@ pub(super) struct ExportArgs {
 pub(super) struct EraseArgs {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// Confirm the erasure, which cannot be undone
-    #[arg(long, required = true)]
-    yes: bool,
+    #[command(flatten)]
+    confirmation: ConfirmationArgs,
     /// Output format
     #[arg(long, value_enum, default_value = "table")]
     output: OutputFormat,
@@ -136,6 +136,10 @@ fn export_data(folder: &Path, args: &ExportArgs) -> anyhow::Result<()> {
 }
 
 fn erase_data(cli: &Cli, args: &EraseArgs) -> anyhow::Result<()> {
+    let SubjectArgs { account, user_id, email } = &args.subject;
+    let user = user_id.as_ref().or(email.as_ref()).map_or("", String::as_str);
+    args.confirmation
+        .confirm(&format!("erase everything that is stored about the user {user} of the account {account}"))?;
     // The receipt names the backups in the folder of the schedule.
     let backups = config::load_serve_settings(cli)?.backups.map(|schedule| schedule.folder);
     let store = open_existing_store(cli.data_dir.data_dir.as_path())?;

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{audit_context, open_existing_store, parse_configuration_id};
+use crate::cli::output::confirmation::ConfirmationArgs;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock;
 use crate::management::schema_extensions::undeclared::{self, AttributeDeclaration, Declarability};
@@ -50,6 +51,8 @@ pub(super) enum SchemaCommand {
         /// Also delete the values of its attributes in all resources
         #[arg(long)]
         purge: bool,
+        #[command(flatten)]
+        confirmation: ConfirmationArgs,
     },
 }
 
@@ -124,7 +127,10 @@ pub(super) fn run_schema_command(folder: &Path, command: SchemaCommand) -> anyho
                 output::print_line(&format!("{} extends {}", row.id, row.resource_type))?;
             }
         }
-        SchemaCommand::Delete { configuration, urn, purge } => {
+        SchemaCommand::Delete { configuration, urn, purge, confirmation } => {
+            if purge {
+                confirmation.confirm(&format!("delete the schema {urn} with all its values"))?;
+            }
             let removed = urn.clone();
             store.write_blocking(move |tx| {
                 schema_extensions::delete_extension(tx, &audit_context(), &configuration, &urn, purge)

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::configuration::print_token;
 use super::{audit_context, open_existing_store, parse_configuration_id, parse_token_id};
 use crate::auth::secret::BearerToken;
+use crate::cli::output::confirmation::ConfirmationArgs;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock::{self, Millis};
 use crate::management::instance;
@@ -40,6 +41,8 @@ pub(super) enum TokenCommand {
         /// Token ID, as shown by `token list`
         #[arg(value_parser = parse_token_id)]
         token: String,
+        #[command(flatten)]
+        confirmation: ConfirmationArgs,
     },
 }
 
@@ -69,7 +72,8 @@ pub(super) fn run_token_command(folder: &Path, command: TokenCommand) -> anyhow:
     match command {
         TokenCommand::Rotate(args) => rotate_token(folder, args),
         TokenCommand::List { configuration, output } => list_tokens(folder, &configuration, output),
-        TokenCommand::Revoke { configuration, token } => {
+        TokenCommand::Revoke { configuration, token, confirmation } => {
+            confirmation.confirm(&format!("revoke the token {token}"))?;
             let id = token.clone();
             open_existing_store(folder)?
                 .write_blocking(move |tx| tokens::revoke_token(tx, &audit_context(), &configuration, &token))?;

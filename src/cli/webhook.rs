@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{audit_context, open_existing_store, parse_configuration_id};
 use crate::auth::jwt::SigningKey;
+use crate::cli::output::confirmation::ConfirmationArgs;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock::{self, Millis};
 use crate::delivery::sealing::{self, NewWebhookKey};
@@ -29,7 +30,6 @@ use crate::model::webhook::{
 use crate::outgoing::OutgoingRules;
 use crate::server;
 use crate::settings::OutgoingArgs;
-use crate::store::Store;
 
 /// Text for the value of a header, which can be a credential.
 const MASKED_HEADER: &str = "***";
@@ -79,6 +79,8 @@ enum WebhookCommand {
         /// Webhook ID
         #[arg(value_parser = parse_webhook_id)]
         id: String,
+        #[command(flatten)]
+        confirmation: ConfirmationArgs,
     },
     /// Follow the events of a running server, and send them to an application on this machine
     Listen(listen::ListenArgs),
@@ -168,7 +170,8 @@ pub(super) fn run_webhook_command(folder: &Path, args: WebhookArgs) -> anyhow::R
             output::print_line(&format!("{} is {}", paused.id, paused.state))?;
         }
         WebhookCommand::Resume(args) => resume_webhook(folder, args)?,
-        WebhookCommand::Delete { id } => {
+        WebhookCommand::Delete { id, confirmation } => {
+            confirmation.confirm(&format!("delete the webhook {id}"))?;
             let store = open_existing_store(folder)?;
             let deleted = store.write_blocking(move |tx| webhooks::delete_webhook(tx, &audit_context(), &id))?;
             output::print_line(&format!("deleted {} ({})", deleted.id, mask_url(&deleted.settings.url)))?;
@@ -189,7 +192,7 @@ fn create_webhook(folder: &Path, rules: &OutgoingRules, args: CreateWebhookArgs)
         rate_limit: args.rate_limit,
     };
     sealing::check_settings(rules, &settings)?;
-    let store = Store::open_for_command(folder)?;
+    let store = open_existing_store(folder)?;
     let (signing_key, id) = (SigningKey::open(folder)?, clock::new_id());
     let NewWebhookKey { key, secret } = sealing::create_key(&signing_key, &id, args.signature)?;
     let new = NewWebhook {

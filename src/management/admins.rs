@@ -17,16 +17,23 @@ use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::{accounts, instance, sessions};
 use crate::store::{Snapshot, Tx};
 
-/// Stores a setup code for the first run. It replaces the previous code.
+/// Stores a setup code for the first run. It replaces the previous code. Returns whether that was still valid.
 ///
 /// # Errors
 /// `Conflict` if an admin exists. Further admins are created by an admin or on the command line.
-pub fn open_first_run(tx: &Tx<'_>, code: &TokenDigest, until: Millis) -> Result<()> {
+pub fn open_first_run(tx: &Tx<'_>, code: &TokenDigest, until: Millis) -> Result<bool> {
     tx.allow_on_full_disk();
     if !rows::has_no_admins(tx)? {
         return Err(Reason::AdminExists.into());
     }
-    instance::set_setup_code(tx, code, until)
+    let has_ended = find_first_run_end(tx, tx.now)?.is_some();
+    instance::set_setup_code(tx, code, until)?;
+    Ok(has_ended)
+}
+
+/// Returns the time until which the setup code is valid. `None` if there is none, or it has expired at `now`.
+pub fn find_first_run_end(at: &Snapshot<'_>, now: Millis) -> Result<Option<Millis>> {
+    Ok(instance::find_setup_code(at)?.map(|(_, until)| until).filter(|until| now < *until))
 }
 
 /// Whether the code is valid for the first run at `now`.
@@ -275,8 +282,10 @@ mod tests {
         let (store, _folder) = store();
         let (old, new) = ([1; 32], [2; 32]);
         let late = clock::current_millis() + 60_000;
-        write(&store, move |tx| open_first_run(tx, &old, late)).unwrap();
-        write(&store, move |tx| open_first_run(tx, &new, late)).unwrap();
+        assert!(!write(&store, move |tx| open_first_run(tx, &old, late)).unwrap());
+        assert_eq!(store.read_inline(|at| find_first_run_end(at, late - 1)).unwrap(), Some(late));
+        assert_eq!(store.read_inline(|at| find_first_run_end(at, late)).unwrap(), None);
+        assert!(write(&store, move |tx| open_first_run(tx, &new, late)).unwrap());
         let redeem = |code| {
             write(&store, move |tx| {
                 create_first_owner(tx, &test_context(), &code, &admin_draft("a@x.example", "viewer"))

@@ -1,6 +1,6 @@
 //! Checks of the listen address and the public URL at startup.
 
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +15,24 @@ pub(crate) const HANDSHAKES_MAX: usize = 512;
 /// Returns the listen address as a URL.
 pub(super) fn listen_url(tls: Option<&Tls>, address: SocketAddr) -> String {
     format!("{}://{address}", if tls.is_some() { "https" } else { "http" })
+}
+
+/// Returns the error of a listener that cannot be bound: with the flag, the address, and the fix.
+pub(super) fn explain_bind_error(flag: &str, address: SocketAddr, error: &io::Error) -> io::Error {
+    let text = match error.kind() {
+        ErrorKind::PermissionDenied => format!(
+            "permission denied; ports below 1024 need the capability CAP_NET_BIND_SERVICE, which the service of the package \
+             has: use it, or another port with {flag}"
+        ),
+        ErrorKind::AddrInUse => format!(
+            "the address is in use; stop the other program (`ss -ltnp` lists it), or set another address with {flag}"
+        ),
+        ErrorKind::AddrNotAvailable => {
+            format!("this machine does not have the address; set one that `ip address` lists with {flag}")
+        }
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("could not listen on {address}: {text}"))
 }
 
 /// Rejects plain HTTP on an address that other machines can reach.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 
+use crate::server::listen::explain_bind_error;
 use crate::settings::MetricsSettings;
 use crate::web::metrics::{self, MetricsAccess};
 use crate::web::state::AppState;
@@ -24,9 +25,8 @@ pub(super) fn bind_metrics_listener(
     settings: &MetricsSettings,
     state: &web::Data<AppState>,
 ) -> io::Result<(Server, SocketAddr)> {
-    let bind_error =
-        |error: io::Error| io::Error::new(error.kind(), format!("--metrics-listen {}: {error}", settings.listen));
-    let listener = TcpListener::bind(settings.listen).map_err(bind_error)?;
+    let listener = TcpListener::bind(settings.listen)
+        .map_err(|error| explain_bind_error("--metrics-listen", settings.listen, &error))?;
     let address = listener.local_addr()?;
     let (ask, state) = (web::Data::new(MetricsAccess::new(settings.token.as_deref())), state.clone());
     let server = HttpServer::new(move || {

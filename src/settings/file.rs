@@ -21,7 +21,7 @@ const ALL_READ: u32 = 0o004;
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The configured file does not exist or cannot be read.
-    #[error("{path}: {why}; {named_by} names it")]
+    #[error("{path}: {why}; {named_by} names it{}", suggest_readable_file(.why))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -54,6 +54,16 @@ pub enum SettingsError {
     /// Each setting is valid, but the combination is not.
     #[error("{0}")]
     InvalidCombination(String),
+}
+
+/// The fix if the user of the process may not read the file.
+fn suggest_readable_file(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::PermissionDenied => {
+            ": run the command with sudo, or name another file with --config (/dev/null for none)"
+        }
+        _ => "",
+    }
 }
 
 /// One line of the file.

@@ -1,5 +1,6 @@
 //! Settings of log and metrics.
 
+use std::io::{IsTerminal as _, stderr};
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
@@ -32,9 +33,9 @@ pub struct ObservabilityArgs {
     )]
     pub(super) log_level: LevelFilter,
 
-    /// Format of log lines: json or text
-    #[arg(long, value_name = "FORMAT", env = "ROLLCALL_LOG_FORMAT", default_value = "json", value_enum)]
-    pub(super) log_format: LogFormat,
+    /// Format of log lines: json or text; default: text on a terminal, else json
+    #[arg(long, value_name = "FORMAT", env = "ROLLCALL_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
 
     /// Address and port for metrics in the Prometheus format, such as 127.0.0.1:9090; without it, there are no metrics
     #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_METRICS_LISTEN", value_parser = crate::settings::parse_address)]
@@ -68,6 +69,12 @@ impl std::fmt::Debug for MetricsSettings {
 }
 
 impl ObservabilityArgs {
+    /// Returns the format of log lines: if it is not set, text for a terminal and JSON for programs.
+    pub(super) fn log_format(&self) -> LogFormat {
+        let default = || if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+        self.log_format.unwrap_or_else(default)
+    }
+
     /// Returns the listener for metrics, or `None` if it is not set.
     ///
     /// # Errors

@@ -1,5 +1,8 @@
 //! Finds the source of each setting. The order is: flag, variable, secret file, settings file, default.
 //!
+//! One settings file is read: the one that `--config` or `ROLLCALL_CONFIG` names, else `./rollcall.toml`, else
+//! `/etc/rollcall/rollcall.toml`. Files are not merged.
+//!
 //! A value from a file is inserted into the command line as an argument if neither flag nor variable is set, and clap
 //! then validates it like any other argument.
 
@@ -9,16 +12,21 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Command;
+use rustix::process::geteuid;
 
 use super::file::{self, SettingsError, SettingsFile};
 use crate::settings::setting::{Setting, ValueKind, find_similar_name, list_settings, list_variables};
 
 /// Settings file that is read if no other one is configured.
 const FILE: &str = "./rollcall.toml";
+/// Settings file of the machine, which is read if the current folder contains none.
+const MACHINE_FILE: &str = "/etc/rollcall/rollcall.toml";
+/// Name of a settings file without settings.
+const EMPTY_FILE: &str = "/dev/null";
 /// Prefix of all variables of this program.
 const PREFIX: &str = "ROLLCALL_";
 /// Commands that read no settings and therefore work while the settings are not valid.
-const WITHOUT_SETTINGS: [&str; 4] = ["help", "version", "completions", "man"];
+const WITHOUT_SETTINGS: [&str; 6] = ["help", "version", "completions", "man", "docs", "init"];
 /// Command that shows all settings.
 const ABOUT_SETTINGS: &str = "config";
 /// Its subcommand that prints an example file. It works while the settings are not valid.
@@ -94,9 +102,12 @@ impl SettingSources {
             sources.found = settings.into_iter().map(found).collect();
             return Ok(sources);
         }
-        let file = find_settings_file(args)
-            .map(|(path, named_by)| file::read_settings_file(&path, &named_by, &settings))
-            .transpose()?;
+        let chosen = find_settings_file(args);
+        let file = match &chosen {
+            Some((path, _)) if path == Path::new(EMPTY_FILE) => None,
+            Some((path, named_by)) => Some(file::read_settings_file(path, named_by, &settings)?),
+            None => None,
+        };
         let target = root.get_subcommands().find(|command| Some(command.get_name()) == name);
         for setting in settings {
             let is_relevant =
@@ -104,7 +115,8 @@ impl SettingSources {
             sources.found.push(find_setting(setting, args, file.as_ref(), is_relevant)?);
         }
         sources.warnings = warn_of_unknown_variables(&list_variables(root));
-        if file.is_none() && Path::new(FILE).exists() {
+        let is_named = chosen.is_some_and(|(path, _)| path != Path::new(MACHINE_FILE));
+        if !is_named && Path::new(FILE).exists() {
             let warning = format!("{FILE} belongs to another user and was ignored; use --config {FILE} to read it");
             sources.warnings.push(warning);
         }
@@ -133,9 +145,24 @@ impl SettingSources {
         args
     }
 
-    /// Returns the keys that the settings file sets, for the message about an invalid combination.
+    /// Describes the settings file that was read.
+    pub fn describe_file(&self) -> String {
+        self.file.as_ref().map_or_else(
+            || format!("none ({FILE} and {MACHINE_FILE} are read if they exist)"),
+            |path| path.display().to_string(),
+        )
+    }
+
+    /// Returns the source of the setting with this key.
+    pub fn find_origin(&self, key: &str) -> SettingOrigin {
+        let found = self.found.iter().find(|found| found.setting.key() == key);
+        found.map_or(SettingOrigin::Default, |found| found.origin.clone())
+    }
+
+    /// Returns the keys of single commands that the settings file sets, for the message about an invalid combination.
     pub fn keys_from_file(&self) -> Vec<&str> {
-        let of_file = |found: &&SettingValue| matches!(found.origin, SettingOrigin::File(..));
+        let of_file =
+            |found: &&SettingValue| matches!(found.origin, SettingOrigin::File(..)) && !found.setting.is_global();
         self.found.iter().filter(of_file).map(|found| found.setting.key()).collect()
     }
 }
@@ -203,7 +230,7 @@ fn read_secret(setting: &Setting, has_variable: bool) -> Result<Option<(String, 
 
 /// Returns the settings file and the flag or variable that names it. Without a name, `rollcall.toml` in the current
 /// folder is read only if it belongs to root or to the user of the process: a command that root runs in the folder of
-/// another user must not use settings of that user.
+/// another user must not use settings of that user. Without such a file, it is the settings file of the machine.
 fn find_settings_file(args: &[OsString]) -> Option<(PathBuf, String)> {
     if let Some(path) = find_flag_value(args, "config") {
         return Some((PathBuf::from(path), "--config".to_owned()));
@@ -211,9 +238,11 @@ fn find_settings_file(args: &[OsString]) -> Option<(PathBuf, String)> {
     if let Some(path) = std::env::var_os("ROLLCALL_CONFIG") {
         return Some((PathBuf::from(path), "ROLLCALL_CONFIG".to_owned()));
     }
-    let owner = fs::metadata(FILE).ok()?.uid();
-    let own = fs::metadata("/proc/self").map_or(owner, |process| process.uid());
-    (owner == 0 || owner == own).then(|| (PathBuf::from(FILE), "the current folder".to_owned()))
+    let is_own = |metadata: fs::Metadata| metadata.uid() == 0 || metadata.uid() == geteuid().as_raw();
+    if fs::metadata(FILE).is_ok_and(is_own) {
+        return Some((PathBuf::from(FILE), "the current folder".to_owned()));
+    }
+    Path::new(MACHINE_FILE).exists().then(|| (PathBuf::from(MACHINE_FILE), "this machine".to_owned()))
 }
 
 /// Returns the value of a flag, written as `--flag=value` or `--flag value`.

@@ -15,6 +15,9 @@ use crate::sample;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_rollcall");
 
+/// The variable with which a command reads no settings file, not even that of an installed package.
+const NO_SETTINGS: [&str; 2] = ["ROLLCALL_CONFIG", "/dev/null"];
+
 /// Shell script that runs the shared server. Standard input closes when the test process ends, for whatever reason;
 /// then the script stops the server and deletes its data. Only the server keeps standard output open, so that it closes
 /// with the server.
@@ -86,6 +89,7 @@ impl App {
     }
 
     fn try_spawn(mut command: Command, data: &Path, flags: &[&str]) -> Option<Self> {
+        command.env(NO_SETTINGS[0], NO_SETTINGS[1]);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -208,7 +212,18 @@ pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 
 /// Runs a command on a data directory.
 pub(crate) fn rollcall(data: &Path, arguments: &[&str]) -> Output {
-    Command::new(BINARY).args(arguments).arg("--data-dir").arg(data).stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(BINARY);
+    command.args(arguments).arg("--data-dir").arg(data).env(NO_SETTINGS[0], NO_SETTINGS[1]);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// Creates the database in a data directory, for tests of commands without a server.
+#[track_caller]
+pub(crate) fn initialize(data: &Path) {
+    let file = data.with_extension("settings");
+    let output = rollcall(data, &["init", "--config", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::remove_file(file).unwrap();
 }
 
 /// Starts `serve`, which must fail, and returns its output. Kills the process if it does not end in time.
@@ -221,6 +236,7 @@ pub(crate) fn serve_refuses(data: &Path, within: Duration) -> Output {
 #[track_caller]
 pub(crate) fn serve_with_refuses(data: &Path, flags: &[&str], within: Duration) -> Output {
     let mut command = Command::new(BINARY);
+    command.env(NO_SETTINGS[0], NO_SETTINGS[1]);
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let code = ends_within(&mut child, within);

@@ -185,7 +185,7 @@ fn tokens_of_a_deleted_configuration_are_refused_at_once() {
     // T2, T9
     let client = App::shared().configuration("other");
     client.get("/Users").answered(200);
-    App::shared().succeeds(&["configuration", "delete", &client.id]);
+    App::shared().succeeds(&["configuration", "delete", &client.id, "--yes"]);
     unauthorized(client.get("/Users"));
     unauthorized(client.post("/Users", &user("late")));
 }

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::app::{App, rollcall};
+use crate::app::{App, initialize, rollcall};
 use crate::sample::{group, user};
 
 fn text(bytes: &[u8]) -> String {
@@ -22,6 +22,7 @@ fn fails(output: &Output, code: i32) -> String {
 #[test]
 fn a_configuration_can_be_created_before_the_first_start_of_the_server() {
     let data = tempfile::tempdir().unwrap();
+    initialize(data.path());
     let output = rollcall(data.path(), &["configuration", "create", "--account", "acme", "--output", "json"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let made: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -100,7 +101,7 @@ fn a_purge_removes_only_the_users_of_its_configuration() {
         let user_id = client.created("/Users", &user("purged-user"));
         client.created("/Groups", &group("Purged group", &[&user_id]));
     }
-    app.succeeds(&["configuration", "delete", &gone.id, "--purge"]);
+    app.succeeds(&["configuration", "delete", &gone.id, "--purge", "--yes"]);
     gone.get("/Users").refused(401, "");
     assert_eq!((stays.count("/Users"), stays.count("/Groups")), (1, 1));
     assert!(app.rollcall(&["check"]).status.success());
@@ -110,10 +111,10 @@ fn a_purge_removes_only_the_users_of_its_configuration() {
 fn unknown_ids_are_named_in_the_error() {
     let app = App::shared();
     let unknown_id = "00000000-0000-7000-8000-000000000000";
-    for command in [["configuration", "delete"], ["token", "rotate"]] {
+    for command in [["configuration", "delete", "--yes"].as_slice(), &["token", "rotate"]] {
         // An invalid id is an argument error.
         for (id, code) in [(unknown_id, 1), ("not-an-id", 2), ("", 2)] {
-            let said = fails(&app.rollcall(&[command[0], command[1], id]), code);
+            let said = fails(&app.rollcall(&[command, &[id]].concat()), code);
             assert!(said.contains(id), "{said}");
         }
     }

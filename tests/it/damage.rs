@@ -338,6 +338,7 @@ fn the_deep_check_finds_each_inconsistent_row_and_a_restore_refuses_it() {
         let found = String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success() && found.contains(finding), "{change}: {found}");
         let again = folder.path().join("again");
+        fs::create_dir(&again).unwrap();
         let refused = rollcall(&again, &["restore", file.to_str().unwrap()]);
         let said = String::from_utf8_lossy(&refused.stderr);
         assert!(!refused.status.success() && said.contains("--accept-findings"), "{change}: {said}");
@@ -362,7 +363,7 @@ fn a_damaged_log_is_refused_until_its_loss_is_accepted() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("rollcall.db-wal") && said.contains("accept-loss"), "{said}");
     }
-    let accepted = rollcall(folder.path(), &["accept-loss"]);
+    let accepted = rollcall(folder.path(), &["accept-loss", "--yes"]);
     let said = String::from_utf8_lossy(&accepted.stdout);
     assert!(accepted.status.success() && said.contains("intact"), "{said}");
     let copies = fs::read_dir(folder.path()).unwrap().flatten();
@@ -374,7 +375,7 @@ fn a_damaged_log_is_refused_until_its_loss_is_accepted() {
     client.get(&format!("/Users/{}", ids[0])).answered(200);
     client.created("/Users", &user_with("later", &json!({})));
     drop(app);
-    let again = rollcall(folder.path(), &["accept-loss"]);
+    let again = rollcall(folder.path(), &["accept-loss", "--yes"]);
     assert!(String::from_utf8_lossy(&again.stdout).contains("nothing was changed"));
 }
 
@@ -394,6 +395,7 @@ fn a_file_that_another_program_changed_is_restored_on_request() {
     drop(other);
     crate::app::serve_refuses(&data, std::time::Duration::from_secs(20));
     let again = folder.path().join("again");
+    fs::create_dir(&again).unwrap();
     let restore = ["restore", file.to_str().unwrap()];
     assert!(!rollcall(&again, &restore).status.success());
     let accepted = rollcall(&again, &[restore[0], restore[1], "--accept-findings"]);

@@ -245,7 +245,7 @@ fn a_purge_of_a_large_group_runs_in_steps() {
     let client = app.configuration("other");
     let ids = create_users(&client, 5_000);
     client.post("/Groups?attributes=id", &full_group(&ids)).answered(201);
-    app.succeeds(&["configuration", "delete", &client.id, "--purge"]);
+    app.succeeds(&["configuration", "delete", &client.id, "--purge", "--yes"]);
     let rows = || {
         let database = rusqlite::Connection::open(data.path().join("rollcall.db")).unwrap();
         database.query_row("SELECT count(*) FROM resources", [], |row| row.get::<_, i64>(0)).unwrap()

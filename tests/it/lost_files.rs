@@ -184,7 +184,7 @@ fn a_log_that_was_removed_or_emptied_after_a_kill_is_refused_until_the_loss_is_a
         }
         let said = fail(data.path(), &killed.restore());
         assert!(said.contains("it is missing or empty") && said.contains("--revoke-all-since"), "{said}");
-        let said = succeed(data.path(), &["accept-loss"]);
+        let said = succeed(data.path(), &["accept-loss", "--yes"]);
         assert!(said.contains("missing or empty") && said.contains("copied to"), "{said}");
         assert_eq!(start(data.path()), 1);
         // Another start of the machine: the index may be older than the log, so it says nothing.
@@ -261,7 +261,7 @@ fn an_earlier_log_of_the_same_database_is_refused_and_given_up_as_a_whole() {
     assert_eq!(app.terminate(), Some(0));
     fs::write(data.path().join(LOG), &earlier).unwrap();
     check_refused(data.path(), &["it is an earlier log", "rollcall accept-loss"]);
-    succeed(data.path(), &["accept-loss"]);
+    succeed(data.path(), &["accept-loss", "--yes"]);
     assert_eq!(count(data.path()), killed.users + 20);
     assert_eq!(killed.key_status(data.path()), 401);
 }

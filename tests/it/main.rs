@@ -17,6 +17,7 @@ mod durability;
 mod errors;
 mod fair_shares;
 mod fairness;
+mod first_run;
 mod full_disk;
 mod fuzz_checks;
 mod holds;

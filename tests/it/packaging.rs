@@ -8,6 +8,7 @@ use crate::app::{App, rollcall};
 
 const UNIT: &str = include_str!("../../packaging/rollcall.service");
 const DEFAULTS: &str = include_str!("../../packaging/debian/rollcall.default");
+const SETTINGS: &str = include_str!("../../packaging/debian/rollcall.toml");
 
 fn output(arguments: &[&str]) -> String {
     let output = rollcall(Path::new("nowhere"), arguments);
@@ -82,12 +83,19 @@ fn every_shell_completes_the_commands_and_the_manual_has_a_page_for_each() {
 }
 
 #[test]
-fn the_package_sets_only_what_the_server_reads() {
-    let help = output(&["serve", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
-    let set = UNIT.lines().chain(DEFAULTS.lines()).flat_map(|line| line.split(['=', ' ', '#', '"']));
-    let names: Vec<&str> = set.filter(|text| text.starts_with("ROLLCALL_")).collect();
-    assert!(names.len() > 3, "{names:?}");
-    for name in names {
-        assert!(help.contains(&format!("env: {name}")), "{name} is not in `rollcall serve --help`");
-    }
+fn the_settings_of_the_package_are_in_one_file_and_valid() {
+    let set = UNIT.lines().chain(DEFAULTS.lines()).find(|line| line.contains("ROLLCALL_") && line.contains('='));
+    assert_eq!(set, None, "a variable overrides the settings file for the service, but not for commands");
+    // Every line of the file is a setting or a comment, and the commented settings are valid together.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rollcall.toml");
+    let is_setting = |line: &&str| line.starts_with('#') && line.contains(" = ") && !line.starts_with("# ");
+    assert!(SETTINGS.lines().filter(is_setting).count() > 5);
+    let of_one_way = |line: &str| !["#domain", "#acme_email"].iter().any(|key| line.starts_with(key));
+    let enabled = SETTINGS.lines().filter(|line| of_one_way(line));
+    let enabled: String =
+        enabled.map(|line| if is_setting(&line) { &line[1..] } else { line }).flat_map(|line| [line, "\n"]).collect();
+    std::fs::write(&file, enabled).unwrap();
+    let checked = rollcall(Path::new("nowhere"), &["config", "check", "--config", file.to_str().unwrap()]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }

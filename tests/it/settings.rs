@@ -25,6 +25,11 @@ fn folder(toml: &str) -> tempfile::TempDir {
 
 fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(BINARY);
+    command.env_remove("ROLLCALL_CONFIG");
+    if !folder.join("rollcall.toml").exists() {
+        // That of an installed package is not part of the test.
+        command.env("ROLLCALL_CONFIG", "/dev/null");
+    }
     command.args(arguments).envs(environment.iter().copied()).current_dir(folder).stdin(Stdio::null());
     command.output().unwrap()
 }
@@ -82,6 +87,12 @@ fn the_server_uses_the_settings_file_and_a_flag_overrides_it() {
 #[test]
 fn every_command_finds_the_data_folder_that_the_file_names() {
     let folder = folder("data_dir = \"data\"\n");
+    // A command does not create the folder.
+    let said = refused(&run(folder.path(), &["configuration", "create", "--account", "acme"], &[]));
+    assert!(said.contains("data (./rollcall.toml:1)") && said.contains("rollcall init"), "{said}");
+    assert!(!folder.path().join("data").exists());
+    let init = ["init", "--config", "other.toml", "--data-dir", "data"];
+    assert!(run(folder.path(), &init, &[]).status.success());
     let made = run(folder.path(), &["configuration", "create", "--account", "acme"], &[]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     assert!(folder.path().join("data/rollcall.db").is_file());

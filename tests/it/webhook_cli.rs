@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::app::{App, rollcall, wait_until};
+use crate::app::{App, initialize, rollcall, wait_until};
 use crate::sample::user;
 
 const ALLOW: [&str; 2] = ["--outgoing-allow-networks", "127.0.0.1"];
@@ -141,6 +141,7 @@ fn id_of(document: &Value) -> String {
 fn a_webhook_is_created_listed_rotated_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
+    initialize(data);
     succeeds(data, &["configuration", "create", "--account", "acme"]);
     let url = "https://hook.example.com/events?key=s3cret";
     let flags = ["--account", "acme", "--kinds", "user.*,group.created", "--payload", "thin", "--batch-size", "7"];
@@ -180,15 +181,16 @@ fn a_webhook_is_created_listed_rotated_and_deleted() {
     assert_eq!(secrets[0]["id"], rotated["id"]);
     assert!(secrets[0]["expiresAt"].is_null() && secrets[1]["expiresAt"].is_string(), "{secrets}");
 
-    assert!(succeeds(data, &["webhook", "delete", &id.to_uppercase()]).contains(&id));
+    assert!(succeeds(data, &["webhook", "delete", &id.to_uppercase(), "--yes"]).contains(&id));
     assert_eq!(json_of(data, &["webhook", "list"]), json!([]));
-    assert!(fails(&rollcall(data, &["webhook", "delete", &id]), 1).contains(&id));
+    assert!(fails(&rollcall(data, &["webhook", "delete", &id, "--yes"]), 1).contains(&id));
 }
 
 #[test]
 fn a_key_pair_has_a_public_key_and_no_secret_to_print() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
+    initialize(data);
     let create = ["webhook", "create", "--url", "https://hook.example.com/", "--signature", "ed25519"];
     let created = json_of(data, &create);
     assert!(created["secret"].is_null(), "{created}");
@@ -202,6 +204,7 @@ fn a_key_pair_has_a_public_key_and_no_secret_to_print() {
 fn what_cannot_work_is_refused_with_the_fix() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
+    initialize(data);
     let url = "https://hook.example.com/";
     let id = id_of(&json_of(data, &["webhook", "create", "--url", url]));
     let table: &[(&[&str], i32, &str)] = &[
@@ -237,6 +240,7 @@ fn what_cannot_work_is_refused_with_the_fix() {
 fn a_webhook_is_paused_and_resumed_as_a_whole_and_for_one_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
+    initialize(data);
     let configuration = id_of(&json_of(data, &["configuration", "create", "--account", "acme"]));
     let id = id_of(&json_of(data, &["webhook", "create", "--url", "https://hook.example.com/", "--start", "0"]));
     assert!(succeeds(data, &["webhook", "pause", &id]).contains("paused"));
@@ -255,6 +259,7 @@ fn a_webhook_is_paused_and_resumed_as_a_whole_and_for_one_configuration() {
 fn a_test_event_is_sent_at_once_and_the_response_is_printed() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
+    initialize(data);
     let receiver = Receiver::answering(&[(200, "well \u{1b}[31mdone"), (500, "broken")]);
     let url = receiver.url();
     let created =

@@ -63,7 +63,7 @@ class Server:
         made = self.command("configuration", "create", "--account", "acme", "--source", "other", "--output", "json")
         self.configuration = json.loads(made)
         self.key = json.loads(self.command("api-key", "create", "--name", "test", "--output", "json"))["secret"]
-        self.command("admin", "create", "--email", "ada@example.com", given=PASSWORD + "\n")
+        self.command("admin", "create", "--email", "ada@example.com", "--role", "owner", given=PASSWORD + "\n")
 
     def command(self, *arguments, given=""):
         return run(self.program, *arguments, "--data-dir", self.data, input=given)

@@ -69,6 +69,7 @@ def expect_complete(context, server, site, backup):
     server.kill()
     shutil.rmtree(server.data)
     restored = Server(context.program, context.folder / "restored")
+    restored.data.mkdir(mode=0o700)
     result = restored.run("restore", str(backup))
     if result.returncode != 0:
         raise Failure(f"the restore failed: {result.stderr}")

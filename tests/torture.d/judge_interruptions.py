@@ -84,6 +84,7 @@ def interrupt_backup(context, source, folder):
         raise Failure("a backup after an interrupted one failed")
     # A file with the final name is complete.
     restored = Server(context.program, folder / "restored")
+    restored.data.mkdir(mode=0o700)
     result = restored.run("restore", str(path))
     if result.returncode != 0:
         raise Failure(f"the backup cannot be restored: {result.stderr}")

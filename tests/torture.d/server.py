@@ -176,6 +176,9 @@ class Site:
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "site"
         server = Server(program, self.data)
+        result = server.run("init", "--config", str(self.folder / "rollcall.toml"))
+        if result.returncode != 0:
+            raise Failure(f"init: {result.stderr}")
         self.configurations = []
         for account in ("one", "two"):
             made = self.create(server, "configuration", "create", "--account", account)

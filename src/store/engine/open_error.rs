@@ -12,7 +12,7 @@ use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is no database, and the access mode does not create one.
-    #[error("there is no database at {0}: give the server's --data-dir, or create a configuration first")]
+    #[error("there is no database at {0}: give the --data-dir of the server")]
     NotFound(PathBuf),
     /// The data folder is not a folder.
     #[error("{0} is not a folder: give another --data-dir")]

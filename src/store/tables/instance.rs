@@ -83,14 +83,19 @@ pub fn set_setup_code(tx: &Tx<'_>, code: &TokenDigest, until: Millis) -> Result<
 
 /// Whether this is the digest of the current setup code, and the code has not expired.
 pub fn is_setup_code(at: &Snapshot<'_>, code: &TokenDigest, now: Millis) -> Result<bool> {
-    let Some(stored) = get_value(at, SETUP_CODE)? else { return Ok(false) };
+    let found = find_setup_code(at)?;
+    Ok(found.is_some_and(|(digest, until)| now < until && secret::digests_match(&digest, code)))
+}
+
+/// Returns the digest of the current setup code, and the time at which it expires.
+pub fn find_setup_code(at: &Snapshot<'_>) -> Result<Option<(TokenDigest, Millis)>> {
+    let Some(stored) = get_value(at, SETUP_CODE)? else { return Ok(None) };
     let parse = || {
         let (digest, until) = stored.split_once(' ')?;
         let digest: TokenDigest = URL_SAFE_NO_PAD.decode(digest).ok()?.try_into().ok()?;
         Some((digest, until.parse::<Millis>().ok()?))
     };
-    let (digest, until) = parse().ok_or_else(|| Error::undecodable("the setup code", "not a digest and a time"))?;
-    Ok(now < until && secret::digests_match(&digest, code))
+    parse().map(Some).ok_or_else(|| Error::undecodable("the setup code", "not a digest and a time"))
 }
 
 /// Deletes the setup code, after it was used.

@@ -140,7 +140,7 @@ fn an_account_is_deleted_only_when_it_is_empty() {
     operator.delete(&format!("{}?purge=maybe", one("left-1"))).problem(400);
     operator.delete(&format!("{}?purge=true", one("left-1"))).answered(204);
     operator.get(&one("left-1")).problem(404);
-    let purge = App::shared().rollcall(&["configuration", "delete", &client.id, "--purge"]);
+    let purge = App::shared().rollcall(&["configuration", "delete", &client.id, "--purge", "--yes"]);
     assert!(!purge.status.success(), "nothing is left to purge");
 }
 

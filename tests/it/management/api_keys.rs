@@ -165,9 +165,9 @@ fn the_command_line_makes_lists_and_revokes_keys() {
     let table = String::from_utf8(app.succeeds(&["api-key", "list"])).unwrap();
     assert!(table.contains(id) && table.contains("By hand") && !table.contains(secret), "{table}");
     app.anonymous().with(secret).get(CONFIGURATIONS).answered(200);
-    app.succeeds(&["api-key", "revoke", id]);
+    app.succeeds(&["api-key", "revoke", id, "--yes"]);
     app.anonymous().with(secret).get(CONFIGURATIONS).problem(401);
-    let again = app.rollcall(&["api-key", "revoke", id]);
+    let again = app.rollcall(&["api-key", "revoke", id, "--yes"]);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains(id));
 }

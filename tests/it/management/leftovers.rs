@@ -139,7 +139,7 @@ fn deletes_on(route: DeletionRoute, owner: &mut Browser, id: &str, name: &str, p
             reply.status == 204
         }
         DeletionRoute::CommandLine => {
-            let options: &[&str] = if purge { &["--purge"] } else { &[] };
+            let options: &[&str] = if purge { &["--yes", "--purge"] } else { &["--yes"] };
             let done = app.rollcall(&[&["configuration", "delete", id], options].concat());
             let problem = String::from_utf8_lossy(&done.stderr).into_owned();
             assert!(done.status.success() || problem.contains("there is no configuration"), "{problem}");

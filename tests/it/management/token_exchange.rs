@@ -83,7 +83,7 @@ fn all_invalid_credentials_get_the_same_answer() {
     let good = credentials(app, &[]);
     let other = credentials(app, &[]);
     let revoked = credentials(app, &[]);
-    app.succeeds(&["api-key", "revoke", revoked["clientId"].as_str().unwrap()]);
+    app.succeeds(&["api-key", "revoke", revoked["clientId"].as_str().unwrap(), "--yes"]);
     let pair = |id: &Value, secret: &Value| json!({"clientId": id, "secret": secret});
     let wrong = [
         pair(&good["clientId"], &other["secret"]),
@@ -127,7 +127,7 @@ fn a_token_is_refused_as_soon_as_its_key_is_revoked() {
     let caller = exchanged(app, &credentials);
     let both = app.anonymous().post(ACCOUNT, &credentials).answered(200);
     caller.get(CONFIGURATIONS).answered(200);
-    app.succeeds(&["api-key", "revoke", credentials["clientId"].as_str().unwrap()]);
+    app.succeeds(&["api-key", "revoke", credentials["clientId"].as_str().unwrap(), "--yes"]);
     caller.get(CONFIGURATIONS).problem(401);
     app.anonymous().with(&both.text("accessToken")).get(CONFIGURATIONS).problem(401);
     app.anonymous().post(REFRESH, &json!({"refreshToken": both.text("refreshToken")})).problem(401);

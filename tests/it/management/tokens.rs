@@ -222,8 +222,8 @@ fn the_command_line_rotates_lists_and_revokes() {
     let list: Value =
         serde_json::from_slice(&app.succeeds(&["token", "list", &client.id, "--output", "json"])).unwrap();
     assert_eq!((list[0]["state"].as_str(), &list[0]["id"]), (Some("live"), &current["id"]));
-    app.succeeds(&["token", "revoke", &client.id, list[1]["id"].as_str().unwrap()]);
+    app.succeeds(&["token", "revoke", &client.id, list[1]["id"].as_str().unwrap(), "--yes"]);
     client.get("/Users").refused(401, "");
-    let again = app.rollcall(&["token", "revoke", &client.id, list[1]["id"].as_str().unwrap()]);
+    let again = app.rollcall(&["token", "revoke", &client.id, list[1]["id"].as_str().unwrap(), "--yes"]);
     assert_eq!(again.status.code(), Some(1));
 }

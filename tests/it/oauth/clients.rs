@@ -137,14 +137,14 @@ fn the_command_manages_clients() {
     assert_eq!((&listed[0]["label"], listed[0]["secrets"].as_array().unwrap().len()), (&json!("renamed"), 2));
     app.succeeds(&["oauth-client", "list", &configuration.id]);
     let first = listed[0]["secrets"][1]["id"].as_str().unwrap();
-    app.succeeds(&["oauth-client", "delete-secret", &configuration.id, id, first]);
+    app.succeeds(&["oauth-client", "delete-secret", &configuration.id, id, first, "--yes"]);
     assert_refused(request_token(&app, (id, secret), &[]), 401, "invalid_client");
     let keys = folder.path().join("keys.json");
     std::fs::write(&keys, Signer::new("one").jwks().to_string()).unwrap();
     let keyed = ["oauth-client", "create", &configuration.id, "--label", "keys", "--authentication", "private_key_jwt"];
     app.succeeds(&[&keyed[..], &["--jwks-file", keys.to_str().unwrap()]].concat());
     assert!(!app.rollcall(&keyed).status.success());
-    app.succeeds(&["oauth-client", "delete", &configuration.id, id]);
+    app.succeeds(&["oauth-client", "delete", &configuration.id, id, "--yes"]);
     assert_refused(request_token(&app, (id, second), &[]), 401, "invalid_client");
 }
 

@@ -103,7 +103,7 @@ fn a_schema_with_the_name_that_microsoft_documents_works_in_every_request() {
     assert_eq!(custom(), json!({"tag": "g"}));
     client.patch(&path, &removal(&tag)).answered(200);
     assert_eq!(custom(), Value::Null);
-    app.succeeds(&["schema", "delete", client.id.as_str(), CUSTOM, "--purge"]);
+    app.succeeds(&["schema", "delete", client.id.as_str(), CUSTOM, "--purge", "--yes"]);
     client.get(&format!("/Schemas/{CUSTOM}")).refused(404, "");
     for taken in [USER, "URN:ietf:params:scim:api:messages:2.0:PatchOp"] {
         std::fs::write(file.path(), json!({"id": taken, "attributes": attributes}).to_string()).unwrap();
@@ -173,7 +173,7 @@ fn a_schema_with_values_is_deleted_only_with_purge() {
     let path = format!("/Users/{}", client.created("/Users", &user_with_badge("ada", &json!({"number": "1"}))));
     let before = client.get(&path).version();
     assert!(!app.rollcall(&["schema", "delete", &client.id, BADGE]).status.success());
-    app.succeeds(&["schema", "delete", &client.id, BADGE, "--purge"]);
+    app.succeeds(&["schema", "delete", &client.id, BADGE, "--purge", "--yes"]);
     let document = client.get(&path).answered(200);
     assert!(document.json.get(BADGE).is_none());
     assert_ne!(document.version(), before);

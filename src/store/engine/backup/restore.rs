@@ -45,7 +45,7 @@ pub struct RestoreOptions {
     pub revoke_since: Option<Millis>,
 }
 
-/// Replaces the database in `data_dir` with a backup. Creates the folder if it does not exist. With `replace`, an
+/// Replaces the database in `data_dir`, which must exist, with a backup. With `replace`, an
 /// existing database is renamed. Changes nothing unless the backup is valid and this program can use it. Revocations in
 /// the previous database stay in effect, and all sessions end.
 ///
@@ -54,7 +54,7 @@ pub struct RestoreOptions {
 /// # Errors
 /// `Occupied` if a database exists and `replace` is false, and [`OpenError::Held`] while a server uses the folder.
 pub fn restore_backup(data_dir: &Path, file: &Path, options: RestoreOptions) -> BackupResult<RestoreOutcome> {
-    let files = DataFiles::open_folder(data_dir, true)?;
+    let files = DataFiles::open_folder(data_dir, false)?;
     let _lock = files.lock()?;
     let source = file.canonicalize().map_err(|error| map_io_error("open", file, error))?;
     let occupied = fs::symlink_metadata(&files.database).is_ok_and(|metadata| metadata.len() > 0);

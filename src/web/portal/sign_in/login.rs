@@ -68,15 +68,17 @@ impl SignInPage {
             .map(|stored| stored.provider_configuration)
             .filter(|configuration| configuration.is_on);
         let only = offered.as_ref().is_some_and(|configuration| configuration.passwords_for_owners_only);
+        let is_new = problem.is_none() && state.store.read_inline(admins::has_no_admins)?;
+        let title = if is_new { "Set up Rollcall" } else { "Sign in" };
         Ok(Self {
-            layout: PageLayout::new("Sign in", None, NavigationEntry::NoSection),
+            layout: PageLayout::new(title, None, NavigationEntry::NoSection),
             email,
             next: forms::local_path(next).to_owned(),
             problem,
             sso: offered.map(|configuration| configuration.label),
             owners_only: only,
             asks_password: !only || problem.is_some(),
-            is_new: problem.is_none() && state.store.read_inline(admins::has_no_admins)?,
+            is_new,
         })
     }
 
