@@ -31,6 +31,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::VERSION;
 use crate::cli::config::data_folder::{self, DataFolderOrigin};
 use crate::error::Error;
 use crate::messages::render_for_operator;
@@ -44,7 +45,7 @@ use crate::store::Store;
 #[derive(Debug, Parser)]
 #[command(
     name = "rollcall",
-    version,
+    version = VERSION,
     before_help = "Quick start:  rollcall serve\n              rollcall configuration create --account ACME --source okta"
 )]
 struct Cli {
@@ -248,7 +249,7 @@ fn execute_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<Exit
         Some(CliCommand::Completions { shell }) => completions::print_completions(Cli::command(), shell)?,
         Some(CliCommand::Man(args)) => completions::print_manual(Cli::command(), &args)?,
         Some(CliCommand::OpenApi) => openapi::print_openapi(folder)?,
-        Some(CliCommand::Version) => output::print_line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
+        Some(CliCommand::Version) => output::print_line(&format!("rollcall {VERSION}"))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::app::{App, rollcall};
@@ -98,4 +99,58 @@ fn the_settings_of_the_package_are_in_one_file_and_valid() {
     std::fs::write(&file, enabled).unwrap();
     let checked = rollcall(Path::new("nowhere"), &["config", "check", "--config", file.to_str().unwrap()]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+/// What the build script of the package prints in this folder.
+fn run_build_script(script: &Path, folder: &Path, environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(script);
+    command.current_dir(folder).env_remove("ROLLCALL_VERSION").envs([("CARGO_PKG_VERSION", "0.3.0")]);
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let version = printed.lines().find_map(|line| line.strip_prefix("cargo::rustc-env=ROLLCALL_VERSION="));
+    version.unwrap_or_else(|| panic!("{printed}")).to_owned()
+}
+
+#[test]
+fn the_version_of_a_release_build_is_the_tag_or_grows_with_each_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, checkout) = (folder.path().join("script"), folder.path().join("checkout"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs");
+    let mut compiler = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let compiled = compiler.args(["--edition", "2024", "-o"]).arg(&script).arg(&source).status().unwrap();
+    assert!(compiled.success());
+    std::fs::create_dir(&checkout).unwrap();
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=tests", "-c", "user.email=tests@rollcall.invalid", "-C"];
+        let mut command = Command::new("git");
+        command.args(identity).arg(&checkout).args(arguments).env("GIT_COMMITTER_DATE", "2026-11-30T23:30:00-02:00");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let release = [("PROFILE", "release")];
+    assert_eq!(run_build_script(&script, &checkout, &release), "0.3.0", "without a checkout");
+    git(&["init", "--quiet"]);
+    let mut versions = vec!["0.3.0".to_owned()];
+    for round in ["one", "two"] {
+        git(&["commit", "--quiet", "--allow-empty", "--message", round]);
+        versions.push(run_build_script(&script, &checkout, &release));
+    }
+    // The date is that of the commit in UTC.
+    assert!(versions[1].starts_with("0.3.0+git20261201.1.") && versions[2].starts_with("0.3.0+git20261201.2."));
+    git(&["tag", "v0.4.0"]);
+    assert_eq!(run_build_script(&script, &checkout, &release), "0.4.0");
+    versions.push("0.4.0".to_owned());
+    git(&["commit", "--quiet", "--allow-empty", "--message", "three"]);
+    versions.push(run_build_script(&script, &checkout, &release));
+    assert!(versions[4].starts_with("0.4.0+git20261201.3."), "{versions:?}");
+    for pair in versions.windows(2) {
+        // Without dpkg, the order cannot be checked here; the test of the package does.
+        let compared = Command::new("dpkg").args(["--compare-versions", &pair[0], "lt", &pair[1]]).status();
+        assert!(compared.is_err() || compared.is_ok_and(|status| status.success()), "{pair:?}");
+    }
+    // A build for tests does not depend on the commit, and a build from an archive has the given version.
+    assert_eq!(run_build_script(&script, &checkout, &[("PROFILE", "debug")]), "0.3.0");
+    let given = [("PROFILE", "release"), ("ROLLCALL_VERSION", "0.5.0")];
+    assert_eq!(run_build_script(&script, &checkout, &given), "0.5.0");
 }

@@ -242,7 +242,7 @@ fn read_settings(state: &Data<AppState>) -> Result<ServerSettingsResponse, ApiEr
             return_url: stored.branding.return_url,
             has_logo: stored.has_logo,
         },
-        version: env!("CARGO_PKG_VERSION"),
+        version: crate::VERSION,
         user_tokens: UserTokensResponse {
             configured: user_tokens.is_some(),
             issuer: user_tokens.map(|settings| settings.issuer.clone()),

@@ -161,7 +161,7 @@ fn describe_api(public_url: &str) -> OpenApi {
         .info(
             InfoBuilder::new()
                 .title("Rollcall management API")
-                .version(env!("CARGO_PKG_VERSION"))
+                .version(crate::VERSION)
                 .description(Some(INTRODUCTION))
                 .license(Some(build_license())),
         )

@@ -302,7 +302,7 @@ impl MetricsSnapshot {
             kind: MetricType::Gauge,
             label: "version",
         };
-        writer.labelled(&build, &[(env!("CARGO_PKG_VERSION"), 1)])?;
+        writer.labelled(&build, &[(crate::VERSION, 1)])?;
         writer.seconds("process_start_time_seconds", "When the process started", Some(self.started))?;
         writer.count("process_resident_memory_bytes", "Resident memory of the process", self.process.resident_bytes)?;
         writer.count("process_open_fds", "Open file descriptors", self.process.open_files)?;

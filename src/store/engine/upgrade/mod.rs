@@ -58,7 +58,7 @@ fn record_writer_version(tx: &Connection) -> rusqlite::Result<()> {
     }
     let sql =
         "INSERT INTO instance (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    tx.execute(sql, (WRITTEN_BY_KEY, env!("CARGO_PKG_VERSION"))).map(drop)
+    tx.execute(sql, (WRITTEN_BY_KEY, crate::VERSION)).map(drop)
 }
 
 /// Returns the version of the program that last upgraded the database, for the error message of an older program.
@@ -155,7 +155,7 @@ mod tests {
         for (table, rows) in before.iter().filter(|(table, _)| table != "instance") {
             assert!(after.contains(&(table.clone(), *rows)), "{table} had {rows} rows: {after:?}");
         }
-        assert_eq!(read_writer_version(&old).as_deref(), Some(env!("CARGO_PKG_VERSION")));
+        assert_eq!(read_writer_version(&old).as_deref(), Some(crate::VERSION));
     }
 
     fn rows_by_table(connection: &Connection) -> Vec<(String, i64)> {

@@ -53,7 +53,7 @@ struct Release {
 pub(crate) async fn show_about(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let owners = page_request.read_inline(admins::count_active_owners)?;
     let layout = PageLayout::new("About Rollcall", Some(&admin.signed), NavigationEntry::Settings);
-    let (version, public_url) = (env!("CARGO_PKG_VERSION"), page_request.state.server.public_url());
+    let (version, public_url) = (crate::VERSION, page_request.state.server.public_url());
     let AboutQuery { from } = page_request.query().unwrap_or_default();
     let (releases, next) = select_changes(parse_releases(CHANGES), from);
     Ok(render_page(200, &AboutPage { layout, tab: "about", version, public_url, owners, releases, next }))

@@ -123,7 +123,7 @@ impl RequestReader<'_> {
         };
         let mut lines = vec![
             format!("content-type: {content_type}"),
-            format!("user-agent: Rollcall/{}", env!("CARGO_PKG_VERSION")),
+            format!("user-agent: Rollcall/{}", crate::VERSION),
             format!("webhook-id: {}", attempt.message_id),
             format!("webhook-timestamp: {}", attempt.at / 1_000),
             "webhook-signature: ***".to_owned(),
