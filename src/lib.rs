@@ -3,6 +3,7 @@
 //! The modules, lowest layer first:
 //!
 //! - [`settings`]: settings of the process
+//! - [`documents`]: the documents in docs/
 //! - [`log`]: log output
 //! - [`histogram`]: lock-free histogram
 //! - [`clock`]: time and time-ordered ids
@@ -45,6 +46,8 @@ pub mod delivery;
 pub mod diagnosis;
 #[cfg(not(feature = "simulation"))]
 pub mod doctor;
+#[cfg(not(feature = "simulation"))]
+pub mod documents;
 pub mod error;
 pub mod histogram;
 #[cfg(not(feature = "simulation"))]

@@ -122,6 +122,11 @@ enum CliCommand {
     Doctor(doctor::DoctorArgs),
     /// Check whether a running server is ready
     Health(health::HealthArgs),
+    /// Print the documents: a list, or one of them
+    Docs {
+        /// Name of the document
+        topic: Option<String>,
+    },
     /// Print the completion script of a shell
     Completions {
         /// Name of the shell
@@ -202,6 +207,7 @@ impl CliCommand {
             | Self::Init(_)
             | Self::Config(_)
             | Self::Health(_)
+            | Self::Docs { .. }
             | Self::Completions { .. }
             | Self::Man(_)
             | Self::Version => false,
@@ -246,6 +252,7 @@ fn execute_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<Exit
         Some(CliCommand::AcceptLoss(args)) => return check::accept_loss(folder, &args),
         Some(CliCommand::Doctor(args)) => return doctor::run_doctor(&cli, &args),
         Some(CliCommand::Health(args)) => return health::check_health(args),
+        Some(CliCommand::Docs { topic }) => completions::print_documents(topic.as_deref())?,
         Some(CliCommand::Completions { shell }) => completions::print_completions(Cli::command(), shell)?,
         Some(CliCommand::Man(args)) => completions::print_manual(Cli::command(), &args)?,
         Some(CliCommand::OpenApi) => openapi::print_openapi(folder)?,

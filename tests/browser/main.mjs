@@ -247,6 +247,17 @@ parts.push(part("the API reference without scripts", { javaScriptEnabled: false 
   await page.waitForURL("**/docs/api/tokens#rotateToken");
 }));
 
+parts.push(part("the documents", {}, async ({ page, server, watch }) => {
+  await page.goto(`${server.address}/docs`);
+  await look(page, watch);
+  const paths = await page.locator("main dl a").evaluateAll((all) => all.map((one) => one.pathname));
+  if (paths.length < 20) { watch.problem(`there are only ${paths.length} documents`); }
+  for (const path of paths) {
+    await page.goto(server.address + path);
+    await look(page, watch, path);
+  }
+}));
+
 await Promise.all(parts);
 await browser.close();
 await stopAll();

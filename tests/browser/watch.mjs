@@ -5,8 +5,8 @@ import { mistakes } from "./markup.mjs";
 
 /** Bytes after gzip, by kind of file. */
 const BUDGET = { document: 12_000, stylesheet: 10_000, script: 2_500 };
-/** Pages of the API reference that list all schemas or all error codes, and their bytes after gzip. */
-const LISTS = /^\/docs\/api\/(schemas|errors)$/;
+/** Pages of the API reference that list all schemas or all error codes, and the longest documents; their bytes after gzip. */
+const LISTS = /^\/docs\/(api\/(schemas|errors)|conformance|security)$/;
 const LIST_BUDGET = 26_000;
 /** Bytes after gzip, and requests, of a first visit. */
 const FIRST_VISIT = { bytes: 40_000, requests: 4 };

@@ -292,6 +292,22 @@ fn an_error_of_the_system_is_reported_once_with_the_path() {
 }
 
 #[test]
+fn the_documents_are_in_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let listed = succeeds(&run(folder.path(), &["docs"]));
+    assert!(listed.lines().any(|line| line.starts_with("https ")), "{listed}");
+    let printed = succeeds(&run(folder.path(), &["docs", "https"]));
+    assert_eq!(printed.trim(), include_str!("../../docs/https.md").trim());
+    let said = fails(&run(folder.path(), &["docs", "bakcup"]));
+    assert!(said.contains("did you mean backup?"), "{said}");
+    // The portal has a page for each, also without a session.
+    let page = |path: &str| text(&Request::new(App::shared().address, "GET", path).send().answered(200).answer.body);
+    assert!(page("/docs").contains("href=\"/docs/settings\""));
+    assert!(page("/docs/install").contains("href=\"/docs/settings#the-data-folder\""));
+    assert!(page("/docs/settings").contains("<h2 id=\"the-data-folder\">"));
+}
+
+#[test]
 fn root_uses_the_rights_of_the_owner_of_the_data_folder() {
     // A folder that the other user may open.
     let folder = tempfile::tempdir_in("/tmp").unwrap();

@@ -4,6 +4,7 @@ mod accounts;
 mod connections;
 mod cookies;
 mod csv;
+mod documents;
 mod forms;
 mod home;
 mod layout;
@@ -60,10 +61,12 @@ fn all_routes() -> Vec<PortalRoute> {
     .collect()
 }
 
-/// First run, invitations, sign-in and sign-out.
+/// First run, invitations, sign-in and sign-out; documents, which need no session either.
 fn sign_in_routes() -> Vec<PortalRoute> {
     vec![
         route_at("/").get(home::show_home),
+        route_at("/docs").get(documents::list_documents),
+        route_at("/docs/{topic}").get(documents::show_document),
         route_at("/app").get(home::show_your_app),
         route_at("/setup/{code}").get(sign_in::first_run::show_first_run).post(sign_in::first_run::save_first_run),
         route_at("/invite/{secret}")

@@ -10,6 +10,7 @@ const ROWS: &[(&str, u8)] = &[
     ("settings", 0),
     ("log", 1),
     ("histogram", 0),
+    ("documents", 0),
     ("VERSION", 0),
     ("clock", 0),
     ("named_enum", 0),

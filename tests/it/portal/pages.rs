@@ -205,6 +205,8 @@ const FORMS: &[(&str, [u16; 3])] = &[
 
 /// Routes without a session, with the status for a caller who does not know the secret.
 const OPEN: &[(&str, &str, u16)] = &[
+    ("GET", "/docs", 200),
+    ("GET", "/docs/unknown", 404),
     ("GET", "/setup/unknown", 404),
     ("POST", "/setup/unknown", 404),
     ("GET", "/invite/unknown", 404),
