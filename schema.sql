@@ -18,7 +18,9 @@ CREATE TABLE accounts (
     deleted_at INTEGER,
     -- The number of a marker in the event feed: the account was created then, after an earlier one with the same id. 0 for
     -- others.
-    created_seq INTEGER NOT NULL DEFAULT 0
+    created_seq INTEGER NOT NULL DEFAULT 0,
+    -- When the account last got a test event.
+    test_event_at INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX accounts_by_id ON accounts (id) WHERE deleted_at IS NULL;
 CREATE INDEX accounts_by_id_with_deleted ON accounts (id);
@@ -470,12 +472,16 @@ CREATE TABLE requests (
     reason         TEXT,
     reason_field   TEXT,
     -- Both bodies, compressed. The columns request_body and response_body have those of earlier versions.
-    bodies         BLOB
+    bodies         BLOB,
+    -- A request that an admin has sent again: the id of the request that it repeats, and the name of the admin.
+    replay_of      TEXT,
+    replayed_by    TEXT
 ) STRICT;
 CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 CREATE INDEX requests_failed ON requests (configuration, id) WHERE failed = 1;
 CREATE INDEX requests_refused ON requests (configuration, id) WHERE token_id IS NULL AND missed = 0;
 CREATE INDEX requests_by_resource ON requests (configuration, resource_id, id) WHERE resource_id IS NOT NULL;
+CREATE INDEX requests_replays ON requests (configuration, replay_of, id) WHERE replay_of IS NOT NULL;
 
 -- The audit log: management changes made through the portal, the API or the command line. `before` and `after` are
 -- JSON.
