@@ -1,11 +1,12 @@
 //! One sentence for each [`Reason`], for callers of the management API, the portal and the command line. A sentence names the
 //! field and the fix. `{name}` is a parameter of the error, `{field}` its field.
 
+mod notes;
 #[cfg(test)]
 mod tests;
 
+pub use self::notes::{render_note, template_of_note};
 use crate::error::{Error, Reason};
-use crate::scim::dialect::{DialectNote, NoteCode};
 
 /// The sentence of an error, with its parameters filled in. The part of the request comes first: `Operations[2]: …`.
 pub fn render_message(error: &Error) -> String {
@@ -43,40 +44,6 @@ pub fn capitalize(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     first + chars.as_str()
-}
-
-/// The text of a note in the request log. A note of an earlier version is a text already.
-pub fn render_note(stored: &str) -> String {
-    let Some(note) = DialectNote::parse(stored) else { return stored.to_owned() };
-    let text = template_of_note(note.code);
-    match note.attribute {
-        Some(attribute) => format!("{attribute}: {text}"),
-        None => text.to_owned(),
-    }
-}
-
-/// The text of a note without the attribute that it is about.
-pub fn template_of_note(code: NoteCode) -> &'static str {
-    match code {
-        NoteCode::ForeignSchemaIgnored => "schemas: foreign URI ignored",
-        NoteCode::BaseSchemaAssumed => "schemas: base schema assumed",
-        NoteCode::PatchOpAssumed => "schemas: PatchOp assumed",
-        NoteCode::SchemasDerived => "schemas: derived from the attributes",
-        NoteCode::ValueDiscarded => "accepted and discarded",
-        NoteCode::UnknownAttributeIgnored => "unknown attribute ignored",
-        NoteCode::NoOperations => "Operations: the list is empty, nothing was changed",
-        NoteCode::ValueRetained => "null ignored; the attribute keeps its value",
-        NoteCode::ListOfOneUnwrapped => "list of one value read as the value",
-        NoteCode::UnknownExtensionIgnored => "path in an unknown extension ignored",
-        NoteCode::FirstPrimaryAccepted => "only the first primary value accepted",
-        NoteCode::BooleanAsText => "text read as a boolean",
-        NoteCode::ConvertedToObject => "converted to an object",
-        NoteCode::JsonTextUnpacked => "JSON text unpacked",
-        NoteCode::UnknownMemberSkipped => "members: unknown id skipped",
-        NoteCode::InactiveResourceActivated => "inactive resource of that name activated",
-        NoteCode::DeletedResourceRevived => "deleted resource of that name or externalId brought back",
-        NoteCode::GroupsShortened => "groups: only the first 100 of a user listed",
-    }
 }
 
 /// The sentence of a reason with its placeholders.
@@ -449,6 +416,19 @@ pub fn template_of(reason: Reason) -> &'static str {
             "the configuration does not store passwords: set passwords to verify in its settings; passwords are stored from then on"
         }
         Reason::CallNotFound => "there is no such call in the log of this configuration",
+        Reason::ReplayUnauthenticated => {
+            "the request had no valid token, so it cannot be sent again: any client can send such a request"
+        }
+        Reason::ReplayBodyNotStored => {
+            "the body of the request was not stored, so it cannot be sent again; let the identity provider repeat it"
+        }
+        Reason::ReplayCut => {
+            "only the beginning of the request was stored, so it cannot be sent again; let the identity provider repeat it"
+        }
+        Reason::ReplayRedacted => {
+            "a secret or unreadable text was removed from the request before it was stored, so it cannot be sent again; let the identity provider repeat it"
+        }
+        Reason::ReplayUnsupported => "this entry of the log is not a SCIM request that can be sent again",
         Reason::ResourceNotFound => "there is no such {resource_type}",
         Reason::DeletedResourceNotFound => {
             "the configuration has no deleted user or group with this id that can be restored"

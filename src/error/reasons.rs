@@ -380,6 +380,11 @@ reasons! {
     HoldMinutesMissing "hold_minutes_missing" Invalid ["minutes"] ();
     HoldMinutesUnused "hold_minutes_unused" Invalid ["minutes"] ();
     CallNotFound "call_not_found" NotFound ();
+    ReplayUnauthenticated "replay_unauthenticated" Conflict ();
+    ReplayBodyNotStored "replay_body_not_stored" Conflict ();
+    ReplayCut "replay_cut" Conflict ();
+    ReplayRedacted "replay_redacted" Conflict ();
+    ReplayUnsupported "replay_unsupported" Conflict ();
     ResourceNotFound "resource_not_found" NotFound ("resource_type");
     DeletedResourceNotFound "deleted_resource_not_found" NotFound ();
     // Personal data.

@@ -27,6 +27,8 @@ pub const RETENTION_DAYS: i64 = 30;
 pub const STORED_CALLS_MAX: u32 = 200_000;
 /// Maximum number of stored calls of one configuration without a known token, so that they do not displace the others.
 pub const STORED_REFUSED_CALLS_MAX: u32 = 1_000;
+/// Replays that the page of a call lists.
+const LISTED_REPLAYS_MAX: u32 = 20;
 /// Maximum number of calls that one transaction removes.
 const REMOVED_PER_STEP: u32 = 500;
 
@@ -204,6 +206,22 @@ pub fn find_call(at: &Snapshot<'_>, scope: &AccountScope, configuration_id: &str
     let key = configurations::find_configuration(at, scope, configuration_id)?.key;
     let found = if ids::is_id(id) { rows::find_request_by_id(at, key, id)? } else { None };
     found.ok_or_else(|| Reason::CallNotFound.into())
+}
+
+/// Returns the newest calls that repeat this one, newest first.
+pub fn list_replays(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Vec<String>> {
+    rows::list_replays(at, configuration, id, LISTED_REPLAYS_MAX)
+}
+
+/// Appends the audit entry of a replay. `ids` are those of the call and of the one that repeats it.
+///
+/// # Errors
+/// `NotFound` if the configuration does not exist within the account scope.
+pub fn record_replay(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str, ids: (&str, &str)) -> Result<()> {
+    let found = configurations::find_configuration(tx, &context.scope, configuration_id)?;
+    let after = json!({"request": ids.0, "replay": ids.1});
+    let entry = NewAuditEntry::new("requests.replayed", None, Some(after));
+    configurations::append_audit_entry(tx, context, &found, entry)
 }
 
 /// Returns the ids of the calls directly before and after this one in the log of a configuration.

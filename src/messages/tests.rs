@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::scim::dialect::{DialectNote, NoteCode};
 
 fn placeholders(template: &str) -> BTreeSet<&str> {
     template.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()

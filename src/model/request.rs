@@ -213,6 +213,10 @@ pub struct LoggedCall {
     pub request: LoggedBody,
     /// Response body.
     pub response: LoggedBody,
+    /// Id of the call that this one repeats, if an admin sent it again.
+    pub replay_of: Option<String>,
+    /// Name of that admin.
+    pub replayed_by: Option<String>,
     /// The texts of both bodies in their stored form, after [`LoggedCall::pack_bodies`].
     pub packed_bodies: Option<Vec<u8>>,
 }

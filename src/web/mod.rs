@@ -30,6 +30,8 @@ mod undeclared_log;
 mod usage;
 pub mod used_attempts;
 
+// The management API and the portal do not name the SCIM endpoints.
+pub(in crate::web) use self::scim::{find_replay_obstacle, replay_request};
 use crate::error::Error;
 
 /// Logs the detail of an error that a caller must not read.

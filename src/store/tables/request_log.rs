@@ -108,9 +108,9 @@ pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Res
     tx.run(
         "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, scim_type, detail,
                 refusal, token_hint, token_id, resource_type, resource_id, notes, missed,
-                request_bytes, response_bytes, address, reason, reason_field, bodies)
+                request_bytes, response_bytes, address, reason, reason_field, bodies, replay_of, replayed_by)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23)",
+                 ?23, ?24, ?25)",
         rusqlite::params![
             configuration,
             call.id,
@@ -135,6 +135,8 @@ pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Res
             call.reason.map(Reason::code),
             call.reason_field,
             bodies,
+            call.replay_of,
+            call.replayed_by,
         ],
     )?;
     let lengths =
@@ -267,7 +269,7 @@ fn build_page_sql(query: &RequestLogQuery) -> String {
     format!(
         "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
                 resource_type, resource_id, notes, missed, request_bytes, response_bytes,
-                address, reason, reason_field
+                address, reason, reason_field, replay_of, replayed_by
          FROM requests
          WHERE configuration = :configuration AND id >= :from AND id < ifnull(:before, '~')
            AND (:status_min IS NULL OR status >= :status_min) AND (:status_max IS NULL OR status <= :status_max)
@@ -318,6 +320,14 @@ pub fn find_adjacent_ids(at: &Snapshot<'_>, configuration: i64, id: &str) -> Res
     Ok((at.read_value(older, parameters)?, at.read_value(newer, parameters)?))
 }
 
+const REPLAYS_SQL: &str =
+    "SELECT id FROM requests WHERE configuration = ?1 AND replay_of = ?2 ORDER BY id DESC LIMIT ?3";
+
+/// Returns the ids of the newest calls that repeat this one, newest first.
+pub fn list_replays(at: &Snapshot<'_>, configuration: i64, id: &str, limit: u32) -> Result<Vec<String>> {
+    at.list_values(REPLAYS_SQL, (configuration, id, limit))
+}
+
 fn read_request(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
     let notes: String = row.get("notes")?;
     let notes = serde_json::from_str(&notes).map_err(|problem| undecodable_column("notes", problem))?;
@@ -327,7 +337,7 @@ fn read_request(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
     };
     read_columns!(row, LoggedCall {
         id, at, duration_us, address, method, path, status, failed, scim_type, reason_field, detail, refusal,
-        token_hint, token_id, resource_type, resource_id, missed;
+        token_hint, token_id, resource_type, resource_id, missed, replay_of, replayed_by;
         reason: row.get::<_, Option<String>>("reason")?.as_deref().and_then(Reason::from_code),
         notes: notes,
         request: body("request_bytes")?,
@@ -505,7 +515,12 @@ mod tests {
             assert!(steps.len() == 1 && steps[0].contains(index), "{query:?}: {steps:?}");
             assert!(steps[0].contains("id>? AND id<?"), "{query:?} scans newer calls: {steps:?}");
         }
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {REPLAYS_SQL}")).unwrap();
+        let steps = statement.raw_query().mapped(|row| row.get(3));
+        let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+        assert!(steps.len() == 1 && steps[0].contains("requests_replays"), "{steps:?}");
     }
+
     #[test]
     fn a_search_in_several_snapshots_finds_what_a_search_in_one_finds() {
         let connection = rusqlite::Connection::open_in_memory().unwrap();

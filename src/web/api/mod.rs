@@ -72,6 +72,7 @@ fn register_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<personal_data::__path_get_personal_data_file, _, _>(personal_data::get_personal_data_file);
     routes.add_route::<requests::__path_list_requests, _, _>(requests::list_requests);
     routes.add_route::<requests::__path_get_request, _, _>(requests::get_request);
+    routes.add_route::<requests::__path_replay_request, _, _>(requests::replay_request);
     routes.add_route::<requests::__path_get_health, _, _>(requests::get_health);
     routes.add_route::<requests::__path_clear_requests, _, _>(requests::clear_requests);
     routes.add_route::<setup_links::__path_create_link, _, _>(setup_links::create_link);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::caller::{AllowedCaller, Delete, Read, Requests};
+use super::caller::{AllowedCaller, Delete, MintTokens, Read, Requests};
 use super::cursor::{PageQuery, encode_cursor};
 use crate::clock;
 use crate::error::Reason;
@@ -63,6 +63,10 @@ pub(super) struct LoggedCallResponse {
     /// If greater than 0, the entry represents this number of calls that were served but could not be logged
     #[schema(minimum = 0)]
     missed: u32,
+    /// Id of the call that this one repeats, because an admin or a client of this API sent it again; else null
+    replay_of: Option<String>,
+    /// Name of that admin or API key
+    replayed_by: Option<String>,
 }
 
 impl From<LoggedCall> for LoggedCallResponse {
@@ -87,6 +91,8 @@ impl From<LoggedCall> for LoggedCallResponse {
             resource_id: call.resource_id,
             notes: call.notes.iter().map(|note| render_note(note)).collect(),
             missed: call.missed,
+            replay_of: call.replay_of,
+            replayed_by: call.replayed_by,
         }
     }
 }
@@ -237,6 +243,36 @@ pub(super) async fn get_request(allowed: AllowedCaller<Requests>, call: ApiReque
     let (request_body, response_body) = (std::mem::take(&mut found.request), std::mem::take(&mut found.response));
     let (request_body, response_body) = (request_body.into(), response_body.into());
     Ok(json_response(&LoggedCallWithBodies { call: found.into(), request_body, response_body }))
+}
+
+/// The result of a call that was sent again
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RequestReplay {
+    /// Id of the new call in the request log
+    request_id: String,
+    /// Id of the call that it repeats
+    replay_of: String,
+    /// The status of the response to the new call
+    status: u16,
+}
+
+/// Send a call from the request log again
+///
+/// The server runs the method, the path and the body again, as if the identity provider had sent them. The call gets an entry
+/// of its own in the request log. It has the rights of a token with all rights, and no conditions such as `If-Match`, because
+/// the log has no headers. A call that had no valid token, or whose body was not stored completely, is refused with 409. Also
+/// needs the permission `requests.read`.
+#[utoipa::path(
+    post,
+    path = "/directory/resources/v1/configurations/scim2/{id}/requests/{requestId}/replay",
+    tag = "Request log",
+    responses((status = 200, description = "The call was sent again", body = RequestReplay), WriteErrors)
+)]
+pub(super) async fn replay_request(allowed: AllowedCaller<MintTokens>, call: ApiRequest) -> ApiResult {
+    let (id, replay_of) = (call.path_parameter("id"), call.path_parameter("requestId"));
+    let replayed = crate::web::replay_request(&call.state, allowed.context, id, replay_of.clone()).await?;
+    Ok(json_response(&RequestReplay { request_id: replayed.request_id, replay_of, status: replayed.status }))
 }
 
 /// The health of a configuration

@@ -15,6 +15,7 @@ use crate::web::request_log::RecordedBody;
 
 fn call(method: Method, caller: CallerIdentity, at: Millis) -> RecordedCall {
     RecordedCall {
+        replay: None,
         caller,
         request_id: String::new(),
         address: None,

@@ -150,6 +150,7 @@ impl<'r> OauthCall<'r> {
         let refusal = has_expired.then_some(TokenRefusal::ExpiredSecret);
         let response = answer.body.map(hide_token).map(|body| RecordedBody::from_redacted(body.to_string()));
         self.state.usage.calls.record(RecordedCall {
+            replay: None,
             caller: CallerIdentity::TokenRequest { configuration, refusal },
             request_id: self.request_id,
             address,

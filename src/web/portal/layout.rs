@@ -194,6 +194,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("key-removed", "The key is removed. It signs no more requests."),
     ("lane-resumed", "Resumed. The events that were not accepted are sent again now."),
     ("lane-skipped", "The waiting events were left out. The next event is sent when it happens."),
+    ("replayed", "Sent again. The request log has the response."),
     ("resent", "The events are being sent again. Reload this page to see the result."),
 ];
 

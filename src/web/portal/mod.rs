@@ -135,6 +135,9 @@ fn resource_routes() -> Vec<PortalRoute> {
         route_at("/connections/{id}/requests").get(connections::requests::list_calls),
         route_at("/connections/{id}/requests/export.csv").get(connections::requests::export_calls),
         route_at("/connections/{id}/requests/{rid}").get(connections::requests::show_call),
+        route_at("/connections/{id}/requests/{rid}/replay")
+            .get(connections::requests::show_replay)
+            .post(connections::requests::submit_replay),
         route_at("/connections/{id}/export/{file}").get(connections::resources::export::export_current),
         route_at("/connections/{id}/events/{seq}").get(connections::events::show_event),
         route_at("/connections/{id}/users").get(connections::resources::list_users),

@@ -40,6 +40,10 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
         }
         CallerIdentity::TokenRequest { refusal, .. } => (CallOutcome::from_refusal(refusal), None, None, refusal),
     };
+    let failed = verdict == CallOutcome::Failed || refusal.is_some() || (is_token_request && call.status >= 400);
+    // A replay reveals nothing about the identity provider.
+    let verdict = if call.replay.is_some() { CallOutcome::NotCounted } else { verdict };
+    let (replay_of, replayed_by) = call.replay.map(|replay| (replay.request_id, replay.actor)).unzip();
     let logged = LoggedCall {
         // Ids contain their time in milliseconds, so that the order of ids is the order of times.
         at: ids::parse_created_at(&call.request_id).unwrap_or(call.at),
@@ -49,7 +53,7 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
         address: call.address.map(|address| address.to_string()),
         method: truncate_text(method, 32),
         status: call.status,
-        failed: verdict == CallOutcome::Failed || refusal.is_some() || (is_token_request && call.status >= 400),
+        failed,
         scim_type: Some(call.scim_type).filter(|scim_type| !scim_type.is_empty()).map(str::to_owned),
         reason: call.error.as_ref().map(Error::reason),
         reason_field: call.error.as_ref().and_then(Error::field).map(field_name),
@@ -61,6 +65,8 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
         resource_id: call.resource.as_deref().and_then(extract_resource_id),
         notes: call.notes.as_slice().iter().map(|note| clean(note.to_string())).collect(),
         missed: 0,
+        replay_of,
+        replayed_by,
         request: build_logged_body(&call.request_body, request.map(remove_tokens)),
         response: build_logged_body(&call.response_body, response),
         packed_bodies: None,
@@ -143,6 +149,7 @@ mod tests {
             is_successful_write: true,
             request_body: RecordedBody::from_request(body.to_vec().into(), serde_json::from_slice(body).ok().as_ref()),
             response_body: RecordedBody::from_response(b"{}"),
+            replay: None,
         }
     }
 

@@ -22,6 +22,7 @@ use crate::scim::dialect::DialectNotes;
 use crate::scim::schema::ResourceType;
 pub(super) use crate::web::request_log::entry::build_entry;
 pub(super) use crate::web::request_log::mask::mask_call;
+pub(super) use crate::web::request_log::redact::{is_path_complete, is_redacted};
 
 /// The caller of a SCIM request.
 #[derive(Debug, Clone)]
@@ -75,6 +76,15 @@ impl CallerIdentity {
     }
 }
 
+/// The call that an admin has sent again.
+#[derive(Debug, Clone)]
+pub struct ReplayOrigin {
+    /// Its id.
+    pub request_id: String,
+    /// Name of the admin.
+    pub actor: String,
+}
+
 /// A completed call.
 #[derive(Debug)]
 pub struct RecordedCall {
@@ -110,6 +120,8 @@ pub struct RecordedCall {
     pub request_body: RecordedBody,
     /// The body of the response.
     pub response_body: RecordedBody,
+    /// The call that this one repeats, if an admin sent it again.
+    pub replay: Option<ReplayOrigin>,
 }
 
 impl RecordedCall {

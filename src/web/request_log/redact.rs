@@ -8,6 +8,16 @@ use crate::scim::percent;
 pub(super) const REPLACEMENT: &str = "***";
 /// Maximum length of a stored path with its query.
 const PATH_MAX_BYTES: usize = 4 * 1024;
+/// Returns whether a stored text may have lost a secret.
+pub(in crate::web) fn is_redacted(text: &str) -> bool {
+    text.contains(REPLACEMENT)
+}
+
+/// Returns whether a stored path was not truncated.
+pub(in crate::web) fn is_path_complete(path: &str) -> bool {
+    path.len() + 4 <= PATH_MAX_BYTES
+}
+
 /// Names of query parameters in which clients send credentials.
 const SECRET_NAMES: [&str; 9] =
     ["access_token", "api_key", "apikey", "authorization", "bearer", "client_secret", "key", "secret", "token"];

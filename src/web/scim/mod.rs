@@ -8,6 +8,7 @@ mod document;
 mod lists;
 mod provisioning_path;
 mod reads;
+mod replays;
 mod resource_body;
 mod resources;
 mod response;
@@ -47,10 +48,11 @@ use crate::scim::schema::ResourceType;
 use crate::store::Snapshot;
 use crate::web::body::release_text;
 use crate::web::network;
-use crate::web::request_log::{self, CallerIdentity};
+use crate::web::request_log::{CallerIdentity, RecordedCall, ReplayOrigin};
 use crate::web::request_middleware;
 use crate::web::scim::provisioning_path::ProvisioningPath;
 pub use crate::web::scim::provisioning_path::SCIM_PREFIXES;
+pub(in crate::web) use crate::web::scim::replays::{find_replay_obstacle, replay_request};
 use crate::web::scim::response::{BulkCounts, ScimResponse};
 
 /// Returns whether a path with a SCIM prefix is a SCIM path. The exception is one counter of the management API.
@@ -60,56 +62,77 @@ pub fn is_scim_path(context: &GuardContext<'_>) -> bool {
 
 /// Serves every request under a SCIM path.
 pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
-    let started = Instant::now();
-    let request_id = clock::new_id();
     let address = ProvisioningPath::parse(request.uri().path());
     let route = address.as_ref().map_or(ScimRoute::NotFound, |address| ScimRoute::parse(address.relative_path));
-    let from = request_middleware::caller_address(&request);
+    let tracked = TrackedRequest::begin(&request, &state, route);
     let mut answer = match &address {
         Ok(address) => {
-            let work = handle_request(&request, payload, &state, address, &route);
-            crate::log::run_for_request(&request_id, work).await.unwrap_or_else(ScimResponse::from)
+            let work = handle_request(&request, payload, &state, address, &tracked.route);
+            crate::log::run_for_request(&tracked.id, work).await.unwrap_or_else(ScimResponse::from)
         }
         Err(refused) => ScimResponse::from(refused.clone()),
     };
-    let took = started.elapsed();
-    let template = route.template();
-    state.metrics.record_request(&CompletedRequest {
-        surface: Surface::Scim,
-        route: &template,
-        method: request.method(),
-        status: answer.status,
-        took,
-    });
-    let (requested_configuration, refusal) =
-        answer.caller.as_ref().map_or((None, None), CallerIdentity::unauthenticated);
-    write_log_line(&LoggedRequest {
-        request_id: &request_id,
-        method: request.method().as_str(),
-        route: &template,
-        configuration: answer.configuration.as_deref().or(requested_configuration).unwrap_or("-"),
-        address: from,
-        status: answer.status,
-        refusal: refusal.map(TokenRefusal::as_str),
-        scim_type: answer.scim_type,
-        reason: answer.error.as_ref().map(|error| error.reason().code()),
-        took,
-        bytes: answer.length(),
-        notes: answer.notes.as_slice(),
-        bulk: answer.bulk,
-    });
-    let call = answer.caller.take().map(|caller| answer.take_call(caller, &request, route, took));
-    let response = answer.into_http(&request, &request_id);
-    if let Some(call) = call {
-        if let CallerIdentity::Caller { configuration, token } = &call.caller {
+    let id = tracked.record_answer(&mut answer);
+    answer.into_http(&request, &id)
+}
+
+/// A request, with what its entries in the logs need.
+struct TrackedRequest<'r> {
+    request: &'r HttpRequest,
+    state: &'r AppState,
+    id: String,
+    route: ScimRoute,
+    started: Instant,
+    /// The call that the request repeats.
+    replay: Option<ReplayOrigin>,
+}
+
+impl<'r> TrackedRequest<'r> {
+    fn begin(request: &'r HttpRequest, state: &'r AppState, route: ScimRoute) -> Self {
+        Self { request, state, id: clock::new_id(), route, started: Instant::now(), replay: None }
+    }
+
+    /// Counts the request, and writes the log line and the entry of the request log. Returns the id of the request.
+    fn record_answer(self, answer: &mut ScimResponse) -> String {
+        let Self { request, state, id, route, started, replay } = self;
+        let (took, template) = (started.elapsed(), route.template());
+        let address = request_middleware::caller_address(request);
+        state.metrics.record_request(&CompletedRequest {
+            surface: Surface::Scim,
+            route: &template,
+            method: request.method(),
+            status: answer.status,
+            took,
+        });
+        let (requested_configuration, refusal) =
+            answer.caller.as_ref().map_or((None, None), CallerIdentity::unauthenticated);
+        write_log_line(&LoggedRequest {
+            request_id: &id,
+            method: request.method().as_str(),
+            route: &template,
+            configuration: answer.configuration.as_deref().or(requested_configuration).unwrap_or("-"),
+            address,
+            status: answer.status,
+            refusal: refusal.map(TokenRefusal::as_str),
+            scim_type: answer.scim_type,
+            reason: answer.error.as_ref().map(|error| error.reason().code()),
+            took,
+            bytes: answer.length(),
+            notes: answer.notes.as_slice(),
+            bulk: answer.bulk,
+        });
+        let Some(caller) = answer.caller.take() else { return id };
+        let call = answer.take_call(caller, request, route, took);
+        // A replay is not a use of the token.
+        if let (CallerIdentity::Caller { configuration, token }, None) = (&call.caller, &replay) {
             state.store.recent_use().record_call(configuration.key, token, call.at, call.is_successful_write);
             if call.error.as_ref().is_some_and(is_user_refused) {
                 state.store.recent_use().record_refused_user(configuration.key, call.at);
             }
         }
-        state.usage.calls.record(request_log::RecordedCall { request_id, address: from, ..call });
+        state.usage.calls.record(RecordedCall { request_id: id.clone(), address, replay, ..call });
+        id
     }
-    response
 }
 
 /// Whether a limit of active users refused the write.
@@ -188,19 +211,7 @@ async fn handle_request(
         }
     };
     network::record_credential(request);
-    let answered = match begun {
-        Ok(BegunCall::Answered(answer)) => Ok(answer),
-        // Boxed, so that the future of a request that needs neither stays small.
-        Ok(BegunCall::Read(read)) => Box::pin(call.answer_read(read, &caller.scope)).await,
-        Ok(BegunCall::Later) => Box::pin(call.answer_later(payload, &caller)).await,
-        Err(refused) => Err(refused),
-    };
-    let mut answer = answered.unwrap_or_else(ScimResponse::from);
-    answer.media_type = caller.scope.switches.response_media_type;
-    answer.caller =
-        Some(CallerIdentity::Caller { configuration: caller.scope.configuration_key(), token: caller.token });
-    answer.configuration = Some(caller.scope.configuration_id);
-    Ok(answer)
+    Ok(call.answer_begun(begun, payload, caller).await)
 }
 
 /// Response to an unauthenticated caller. An address with too many wrong tokens gets 429 and is not logged any more.
@@ -257,6 +268,23 @@ impl ScimCall<'_> {
         let Some(read) = self.check_read(caller)? else { return Ok(BegunCall::Later) };
         let answer = read.answer_few(at, &caller.scope)?;
         Ok(answer.map_or(BegunCall::Read(read), BegunCall::Answered))
+    }
+
+    /// Answers a request of an authenticated caller that was begun.
+    async fn answer_begun(&self, begun: Result<BegunCall>, payload: Payload, caller: TokenCaller) -> ScimResponse {
+        let answered = match begun {
+            Ok(BegunCall::Answered(answer)) => Ok(answer),
+            // Boxed, so that the future of a request that needs neither stays small.
+            Ok(BegunCall::Read(read)) => Box::pin(self.answer_read(read, &caller.scope)).await,
+            Ok(BegunCall::Later) => Box::pin(self.answer_later(payload, &caller)).await,
+            Err(refused) => Err(refused),
+        };
+        let mut answer = answered.unwrap_or_else(ScimResponse::from);
+        answer.media_type = caller.scope.switches.response_media_type;
+        answer.caller =
+            Some(CallerIdentity::Caller { configuration: caller.scope.configuration_key(), token: caller.token });
+        answer.configuration = Some(caller.scope.configuration_id);
+        answer
     }
 
     /// Answers a request that needs no data, and checks the rights for any other one.

@@ -114,6 +114,7 @@ impl ScimResponse {
         let created = if self.status == 201 { self.location.clone() } else { None };
         let (resource_type, id) = route.into_target();
         RecordedCall {
+            replay: None,
             caller,
             request_id: String::new(),
             address: None,

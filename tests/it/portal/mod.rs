@@ -13,6 +13,7 @@ mod overview;
 mod owner_pages;
 mod pages;
 mod public_url;
+mod replays;
 mod set_up;
 mod sign_in_records;
 mod signing_in;

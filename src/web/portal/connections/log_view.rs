@@ -69,6 +69,8 @@ pub(crate) struct CallLine {
     pub(crate) configuration: String,
     /// How often the same was sent, one directly after the other.
     pub(crate) times: usize,
+    /// Name of the admin who sent it again.
+    pub(crate) replayed_by: Option<String>,
     /// The day, if it is the first one of its day in a list; else empty.
     pub(crate) day: String,
     at_ms: Millis,
@@ -88,8 +90,8 @@ impl CallLine {
 
     /// Whether an earlier request had the same effect, such as the same rejection.
     pub(crate) fn is_repeated_by(&self, earlier: &Self) -> bool {
-        (&self.sentence, self.status, &self.configuration)
-            == (&earlier.sentence, earlier.status, &earlier.configuration)
+        (&self.sentence, self.status, &self.configuration, &self.replayed_by)
+            == (&earlier.sentence, earlier.status, &earlier.configuration, &earlier.replayed_by)
     }
 }
 
@@ -183,6 +185,7 @@ impl CallView {
             sentence: diagnosis::summarize_call(&self.facts()),
             name: self.name.clone(),
             times: 1,
+            replayed_by: call.replayed_by.clone(),
             day: String::new(),
             at_ms: call.at,
             method: call.method.clone(),

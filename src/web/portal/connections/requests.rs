@@ -2,9 +2,11 @@
 
 mod all_connections;
 mod detail;
+mod replay;
 
 pub(crate) use self::all_connections::{export_all_requests, list_all_requests};
 pub(crate) use self::detail::show_call;
+pub(crate) use self::replay::{show_replay, submit_replay};
 
 use askama::Template;
 use serde::Deserialize;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::management::audit::AuditEntry;
 
 /// Actions, with the words after the name of the actor, and what follows them.
-const PHRASES: [(&str, &str, SentenceEnd); 59] = [
+const PHRASES: &[(&str, &str, SentenceEnd)] = &[
     ("account.created", "created the customer", SentenceEnd::Account),
     ("account.deleted", "deleted the customer", SentenceEnd::Account),
     ("account.quotas_changed", "changed the limits of the customer", SentenceEnd::Account),
@@ -46,6 +46,7 @@ const PHRASES: [(&str, &str, SentenceEnd); 59] = [
     ("personal_data.downloaded", "downloaded personal data", SentenceEnd::Nothing),
     ("personal_data.requested", "requested an export or erasure of personal data", SentenceEnd::Nothing),
     ("requests.emptied", "emptied the request log of", SentenceEnd::Connection),
+    ("requests.replayed", "sent a request again for", SentenceEnd::Connection),
     ("resource.restored", "restored a user or group of", SentenceEnd::Connection),
     ("role.created", "created the role", SentenceEnd::Object),
     ("role.removed", "deleted the role", SentenceEnd::Object),

@@ -4,7 +4,9 @@ use askama::Template;
 
 use crate::diagnosis::Explanation;
 use crate::management::request_log;
+use crate::messages::render_sentence;
 use crate::model::request::LoggedBody;
+use crate::web::find_replay_obstacle;
 use crate::web::portal::connections::events::{CallEvent, list_events_of_call};
 use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
 use crate::web::portal::connections::overview::ConnectionView;
@@ -28,6 +30,10 @@ struct RequestDetailPage {
     events: Vec<CallEvent>,
     /// Ids of the request before it and of the one after it.
     adjacent: (Option<String>, Option<String>),
+    /// Ids of the newest requests that repeat it.
+    replays: Vec<String>,
+    /// Why the server cannot send it again.
+    obstacle: Option<String>,
 }
 
 impl RequestDetailPage {
@@ -75,12 +81,14 @@ pub(crate) async fn show_call(admin: PermittedAdmin<Requests>, page_request: Pag
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let (scope, id, request) = (admin.context.scope, connection.id().to_owned(), page_request.path_parameter("rid"));
     let key = connection.overview.configuration.key;
-    let (view, events, adjacent) = page_request
+    let (view, events, adjacent, obstacle, replays) = page_request
         .read(move |at| {
             let call = request_log::find_call(at, &scope, &id, &request)?;
             let events = if reader.sees_values { list_events_of_call(at, (key, &id), &call)? } else { Vec::new() };
             let adjacent = request_log::find_adjacent_ids(at, key, &call.id)?;
-            Ok((CallView::read(at, reader, key, &id, call)?, events, adjacent))
+            let replays = request_log::list_replays(at, key, &call.id)?;
+            let obstacle = find_replay_obstacle(&call).map(|reason| render_sentence(&reason.into()));
+            Ok((CallView::read(at, reader, key, &id, call)?, events, adjacent, obstacle, replays))
         })
         .await
         .map_err(PageError::from)?;
@@ -106,6 +114,8 @@ pub(crate) async fn show_call(admin: PermittedAdmin<Requests>, page_request: Pag
             shows_values: is_open,
             events,
             adjacent,
+            replays,
+            obstacle,
         },
     ))
 }
