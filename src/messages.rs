@@ -570,6 +570,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::WebhookRangeEmpty => {
             "no event of this range was delivered to the webhook: undelivered events are sent by themselves"
         }
+        Reason::TestEventLimited => "the account had a test event in the last {seconds} seconds; wait, and try again",
         Reason::WebhookSendingBusy => "a test or repetition of this webhook is running; try again when it has ended",
         Reason::TooManyWebhooks => "a server may have at most {max} webhooks; delete one first",
         Reason::AccountWebhooksOff => "the operator has not allowed webhooks of accounts (setting accountWebhooks)",

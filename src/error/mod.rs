@@ -201,7 +201,7 @@ impl Error {
             Reason::DiskFull | Reason::DatabaseDamaged | Reason::DatabaseFileMissing | Reason::DatabaseFileReplaced => {
                 Some(60)
             }
-            Reason::DiskStalled | Reason::CheckpointFailing => Some(10),
+            Reason::DiskStalled | Reason::CheckpointFailing | Reason::TestEventLimited => Some(10),
             // Most causes of a 503 last for less than a second.
             reason => (self.status() == 503 || reason == Reason::QueriesLimited).then_some(1),
         }

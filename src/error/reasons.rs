@@ -509,6 +509,7 @@ reasons! {
     WebhookRangeInvalid "webhook_range_invalid" Invalid ["fromSeq"] ();
     WebhookRangeEmpty "webhook_range_empty" Conflict ["fromSeq"] ();
     WebhookSendingBusy "webhook_sending_busy" RateLimited ();
+    TestEventLimited "test_event_limited" RateLimited ("seconds");
     TooManyWebhooks "too_many_webhooks" Conflict ("max");
     AccountWebhooksOff "account_webhooks_off" Forbidden ();
 }

@@ -6,12 +6,14 @@ pub mod reversals;
 
 use serde_json::{Value, json};
 
+use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::configuration::Configuration;
 use crate::model::event::{EventAction, EventKind};
 use crate::model::ids;
 use crate::provisioning::catch_up::{self, PendingCatchUp};
+use crate::store::tables::accounts;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::configurations as rows;
 use crate::store::tables::events::{self, NewEvent};
@@ -70,6 +72,35 @@ pub fn set_sync(tx: &Tx<'_>, context: &AuditContext, id: &str, sync: bool) -> Re
     append_audit_entry(tx, context, &found, NewAuditEntry::new("configuration.updated", Some(before), Some(payload)))?;
     let pending = PendingCatchUp { configuration: found.key, account: found.account.id };
     catch_up::catch_up(tx, &pending, catch_up::FIRST_STEP_MAX)
+}
+
+/// Shortest interval between two test events of an account.
+const TEST_EVENT_INTERVAL: Millis = 10_000;
+
+/// Appends a test event of a configuration to the feed, and an audit entry. Nothing changes, and a pause does not delay it.
+/// Returns the number of the event.
+///
+/// # Errors
+/// `NotFound` if the configuration does not exist within the account scope; 429 if the account had a test event within 10
+/// seconds.
+pub fn send_test_event(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<i64> {
+    let found = find_configuration(tx, &context.scope, id)?;
+    if !accounts::record_test_event(tx, found.account.key, TEST_EVENT_INTERVAL)? {
+        return Err(Reason::TestEventLimited.with("seconds", TEST_EVENT_INTERVAL / 1_000));
+    }
+    let payload = json!({"test": true});
+    let event = NewEvent {
+        account: &found.account,
+        configuration: found.key,
+        kind: EventKind::Configuration(EventAction::Tested),
+        resource_id: None,
+        payload: &payload.to_string(),
+        is_published: true,
+    };
+    let seq = events::append_event(tx, &event)?;
+    let entry = NewAuditEntry::new("configuration.tested", None, Some(json!({"seq": seq})));
+    append_audit_entry(tx, context, &found, entry)?;
+    Ok(seq)
 }
 
 /// Appends an event about a configuration itself.

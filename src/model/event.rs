@@ -29,6 +29,8 @@ named_enum! {
         MemberRemoved = "member_removed",
         /// The changes of a configuration wait for a decision, because its identity provider removed too much.
         Held = "held",
+        /// An admin sent a test event. Nothing changed.
+        Tested = "tested",
     }
 }
 
@@ -59,7 +61,7 @@ impl fmt::Display for EventKind<'_> {
 pub const REDACTED: &str = "\"redacted\":true";
 
 /// The kinds of the events that the feed publishes.
-pub const PUBLISHED_KINDS: [&str; 16] = [
+pub const PUBLISHED_KINDS: [&str; 17] = [
     "user.created",
     "user.updated",
     "user.deactivated",
@@ -76,10 +78,14 @@ pub const PUBLISHED_KINDS: [&str; 16] = [
     "configuration.updated",
     "configuration.deleted",
     CONFIGURATION_HELD,
+    CONFIGURATION_TESTED,
 ];
 
 /// The kind of the event of a hold. Only the operator receives it.
 pub const CONFIGURATION_HELD: &str = "configuration.held";
+
+/// The kind of a test event. It reports no change.
+pub const CONFIGURATION_TESTED: &str = "configuration.tested";
 
 /// Returns the kinds that a comma-separated list selects. `user.*` selects all kinds of users.
 ///
@@ -284,7 +290,7 @@ mod tests {
     #[test]
     fn kinds_have_the_documented_names() {
         use EventAction::{
-            Created, Deactivated, Deleted, Held, MemberAdded, MemberRemoved, Reactivated, Restored, Updated,
+            Created, Deactivated, Deleted, Held, MemberAdded, MemberRemoved, Reactivated, Restored, Tested, Updated,
         };
         for (kind, text) in [
             (EventKind::Resource("User", Created), "user.created"),
@@ -299,6 +305,7 @@ mod tests {
             (EventKind::Configuration(Created), "configuration.created"),
             (EventKind::Configuration(Deleted), "configuration.deleted"),
             (EventKind::Configuration(Held), CONFIGURATION_HELD),
+            (EventKind::Configuration(Tested), CONFIGURATION_TESTED),
         ] {
             assert_eq!(kind.to_string(), text);
         }

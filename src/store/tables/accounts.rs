@@ -5,6 +5,7 @@ use rusqlite::{Row, named_params, params};
 
 use super::rows::read_columns;
 use super::{events, usage};
+use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::account::{Account, AccountAccess, AccountRef};
 use crate::store::{Snapshot, Tx};
@@ -26,6 +27,16 @@ pub fn ensure_account(tx: &Tx<'_>, id: &str) -> Result<(AccountRef, bool)> {
         tx.run("UPDATE accounts SET created_seq = ?2 WHERE account = ?1", [key, seq])?;
     }
     Ok((AccountRef { key, id: id.to_owned() }, true))
+}
+
+/// Records a test event of an account. Returns false if the one before is less than `interval` old.
+pub fn record_test_event(tx: &Tx<'_>, key: i64, interval: Millis) -> Result<bool> {
+    let changed = tx.execute(
+        "UPDATE accounts SET test_event_at = ?2
+         WHERE account = ?1 AND (test_event_at IS NULL OR abs(?2 - test_event_at) >= ?3)",
+        (key, tx.now, interval),
+    )?;
+    Ok(changed > 0)
 }
 
 /// Returns the account with this id that is not deleted.

@@ -103,6 +103,7 @@ pub(super) fn describe_kind(kind: &str) -> String {
         "configuration.held" => {
             "The changes of a configuration wait for a decision, because its identity provider removed much at once"
         }
+        "configuration.tested" => "An admin sent a test event. Nothing changed",
         "group.member_added" => "Members joined a group",
         "group.member_removed" => "Members left a group",
         _ => return format!("A {}", kind.replace('.', " was ")),

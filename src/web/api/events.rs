@@ -2,20 +2,25 @@
 
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, sleep_until};
 use utoipa::{IntoParams, ToSchema};
 
-use super::caller::{AllowedCaller, Directory, authorize_again};
+use super::caller::{AllowedCaller, Create, Directory, authorize_again};
 use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::accounts::account_scope;
+use crate::management::configurations;
 use crate::model::event::{Event, PUBLISHED_KINDS, parse_kinds};
 use crate::model::event_form::EventForm;
 use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedPosition, FeedStart as Start};
-use crate::store::{Snapshot, WorkOwner};
+use crate::store::{Snapshot, Tx, WorkOwner};
+use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
-use crate::web::api::response::{ApiError, ApiErrorBody, ApiResult, ReadErrors, render_json, rendered_response};
+use crate::web::api::response::{
+    ApiError, ApiErrorBody, ApiResult, ReadErrors, WriteErrors, render_json, rendered_response,
+};
 use crate::web::blocking::read_blocking;
 use crate::web::request_owner::find_request_owner;
 use crate::web::state::AppState;
@@ -278,4 +283,27 @@ async fn poll_events(state: &AppState, poll: &EventPoll, start: Start) -> Result
             _ = stopping.wait_for(|stopping| *stopping) => return Ok(page),
         }
     }
+}
+/// A test event
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TestEvent {
+    /// Number of the event
+    #[schema(minimum = 1)]
+    seq: i64,
+}
+
+/// Send a test event
+///
+/// Adds an event of the kind `configuration.tested` to the feed and to webhooks. It reports no change. At most one in 10 seconds
+/// for each account.
+#[utoipa::path(
+    post,
+    path = "/directory/resources/v1/configurations/scim2/{id}/test-event",
+    tag = "Events",
+    responses((status = 201, description = "The test event", body = TestEvent), WriteErrors)
+)]
+pub(super) async fn send_test_event(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    let send = move |tx: &Tx<'_>| configurations::send_test_event(tx, &context, &id);
+    write_and_respond(&call, StatusCode::CREATED, send, |seq| TestEvent { seq }).await
 }

@@ -139,6 +139,7 @@ fn register_directory_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<memberships::__path_list_memberships, _, _>(memberships::list_memberships);
     routes.add_route::<events::__path_list_events, _, _>(events::list_events);
     routes.add_route::<events::__path_get_event, _, _>(events::get_event);
+    routes.add_route::<events::__path_send_test_event, _, _>(events::send_test_event);
     routes.add_route::<deletions::__path_list_deletions, _, _>(deletions::list_deletions);
     routes
         .add_route::<deleted_resources::__path_list_deleted_resources, _, _>(deleted_resources::list_deleted_resources);

@@ -68,6 +68,7 @@ fn sign_in_routes() -> Vec<PortalRoute> {
         route_at("/docs").get(documents::list_documents),
         route_at("/docs/{topic}").get(documents::show_document),
         route_at("/app").get(home::show_your_app),
+        route_at("/app/test").post(home::send_test_event),
         route_at("/setup/{code}").get(sign_in::first_run::show_first_run).post(sign_in::first_run::save_first_run),
         route_at("/invite/{secret}")
             .get(sign_in::invitation::show_invitation)

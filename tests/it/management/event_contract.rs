@@ -165,6 +165,7 @@ pub(crate) fn cause_each_kind(app: &App, account: &str) -> BTreeMap<String, Valu
     }
     client.delete(&format!("/Users/{ada}")).answered(204);
     client.delete(&format!("/Groups/{team}")).answered(204);
+    operator.post(&format!("{CONFIGURATIONS}/{}/test-event", client.id), &json!({})).answered(201);
     sync(&operator, &client, false);
     operator.delete(&format!("{CONFIGURATIONS}/{}", client.id)).answered(204);
     consumer.rest().into_iter().map(|event| (kind(&event).to_owned(), event)).collect()
@@ -218,7 +219,7 @@ fn the_examples_of_the_documentation_are_real_events() {
         normalize(&mut example);
         assert_eq!(example, event, "{kind} in {DOCUMENT}; the real one is {original}");
     }
-    assert_eq!(real.len(), 16, "{:?}", real.keys());
+    assert_eq!(real.len(), 17, "{:?}", real.keys());
     assert_eq!(examples, BTreeMap::new(), "kinds that do not exist");
     assert_eq!(all(&App::shared().operator(), "/directory/resources/v1/groups", "&account=acme-of-examples").len(), 0);
 }

@@ -299,3 +299,26 @@ fn a_position_of_another_database_is_refused() {
     let restart = refused_position(&app.operator(), &position, "event_position_unknown");
     assert_eq!(Consumer { caller: app.operator(), after: restart }.rest().len(), 2);
 }
+
+#[test]
+fn an_account_gets_one_test_event_in_ten_seconds() {
+    let operator = App::shared().operator();
+    let (one, two) = (operator.configuration("tested", "okta"), operator.configuration("tested", "okta"));
+    let other = operator.configuration("tested-too", "okta");
+    let mut consumer = Consumer::from_now(&operator.for_account("tested"));
+    let send =
+        |client: &crate::app::Client| operator.post(&format!("{CONFIGURATIONS}/{}/test-event", client.id), &json!({}));
+    // A pause does not delay it.
+    operator.patch(&format!("{CONFIGURATIONS}/{}", one.id), &json!({"syncToUserManagement": false})).answered(204);
+    let sent = send(&one).answered(201).json;
+    for client in [&one, &two] {
+        let refused = send(client).answered(429);
+        assert_eq!(refused.json["errorCode"], "test_event_limited");
+        assert_eq!(refused.header("retry-after"), "10");
+    }
+    send(&other).answered(201);
+    let events = consumer.rest();
+    let tests: Vec<&Value> = events.iter().filter(|event| event["kind"] == "configuration.tested").collect();
+    assert_eq!(tests.len(), 1, "{events:?}");
+    assert_eq!((&tests[0]["seq"], &tests[0]["configurationId"]), (&sent["seq"], &json!(one.id)));
+}

@@ -175,7 +175,7 @@ fn the_pages_have_every_operation_and_schema_with_samples_for_this_server() {
 fn the_examples_of_the_event_catalogue_conform_to_their_schemas() {
     let (page, document) = (get_page("/docs/api/event-catalogue"), document());
     let examples: Vec<&str> = page.split("<pre ").skip(1).map(|rest| rest.split("<code>").nth(1).unwrap()).collect();
-    assert_eq!(examples.len(), 16);
+    assert_eq!(examples.len(), 17);
     for example in examples {
         let text = example.split("</code>").next().unwrap().replace("&#34;", "\"").replace("&#38;", "&");
         let event: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::app::wait_until;
-use crate::portal::browser::{Browser, Page, own_app, wait_for_text};
+use crate::portal::browser::{Browser, Page, own_app, wait_for_text, with_fields};
 use crate::sample::user;
 
 /// The number of connections in a state.
@@ -157,4 +157,47 @@ fn selected_connections_are_paused_resumed_and_exported_together() {
     let mut viewer = Browser::with_role(&app, "viewer", None);
     send(&mut viewer, "pause", &fields).answered(403);
     assert!(owner.get("/connections").contains("Paused <b>1</b>"));
+}
+
+#[test]
+fn a_test_event_shows_which_readers_of_the_feed_have_read_it() {
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    let client = app.configuration_of("acme", "okta");
+    app.configuration_of("zeta", "okta");
+    let feed = "/directory/resources/v1/events";
+    let (acme, zeta) = (app.account_key("acme", &[]), app.account_key("zeta", &[]));
+    for key in [&acme, &zeta] {
+        let after = key.get(&format!("{feed}?after=latest")).answered(200).text("nextAfter");
+        key.get(&format!("{feed}?after={after}")).answered(200);
+    }
+    wait_for_text(&mut owner, "/app", "customer zeta");
+    let page = owner.submit("/app/test", &[("configuration", &client.id)]).answered(200);
+    assert!(
+        page.contains("Test event ") && page.contains("Reader of customer acme: has not read it yet"),
+        "{}",
+        page.text
+    );
+    assert!(!page.contains("Reader of customer zeta") && page.contains("data-refresh=\"2\""), "{}", page.text);
+    let events = acme.get(&format!("{feed}?limit=100")).answered(200).json;
+    let last = events["events"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["kind"], &last["data"]), (&json!("configuration.tested"), &json!({"test": true})));
+    assert_eq!(page.at, format!("/app?event={}", last["seq"]));
+    acme.get(&format!("{feed}?after={}", events["nextAfter"].as_str().unwrap())).answered(200);
+    let page = wait_for_text(&mut owner, &page.at, "Reader of customer acme: has read it");
+    assert!(!page.contains("data-refresh=\"2\""), "{}", page.text);
+    // At most one in 10 seconds for each account, and only for admins who may change connections.
+    let origin = format!("http://{}", app.address);
+    let again = owner.request("POST", "/app/test").header("Origin", &origin);
+    let fields = [("form_token", owner.form_token.as_str()), ("configuration", &client.id)];
+    let again = with_fields(again, &fields).attempt().unwrap();
+    let text = String::from_utf8_lossy(&again.body).into_owned();
+    assert!(again.status == 429 && text.contains("had a test event in the last 10 seconds"), "{text}");
+    owner.submit("/app/test", &[("configuration", "unknown")]).answered(404);
+    let mut viewer = Browser::with_role(&app, "viewer", None);
+    viewer.submit("/app/test", &[("configuration", &client.id)]).answered(403);
+    assert!(!viewer.get("/app").answered(200).contains("Send a test event"));
+    let mut own = Browser::with_role(&app, "provisioning-manager", Some("zeta"));
+    own.submit("/app/test", &[("configuration", &client.id)]).answered(404);
+    assert!(!own.get(&page.at).answered(200).contains("Test event "));
 }

@@ -130,6 +130,7 @@ const PAGES: &[(&str, [u16; 4])] = &[
 /// account who send a form without a token: 403 even with permission, because the form token is absent.
 const FORMS: &[(&str, [u16; 3])] = &[
     ("/logout", [403, 403, 403]),
+    ("/app/test", [403, 403, 403]),
     ("/connections/new", [403, 403, 403]),
     ("/connections/bulk", [403, 403, 403]),
     ("/connections/{connection}/sync", [403, 403, 403]),

@@ -13,7 +13,7 @@ use crate::management::event_contract::cause_each_kind;
 use crate::sample::{group, operation, user_with};
 
 /// Number of kinds of events.
-const KINDS: usize = 16;
+const KINDS: usize = 17;
 
 /// The values of the JSON examples of a document.
 fn read_examples(document: &str) -> Vec<Value> {

@@ -32,6 +32,7 @@ pub(super) fn name_data_schema(action: &str) -> &'static str {
         "created" => "ConfigurationCreatedData",
         "deleted" => "ConfigurationDeletedData",
         "held" => "ConfigurationHeldData",
+        "tested" => "ConfigurationTestedData",
         _ => "ConfigurationUpdatedData",
     }
 }
@@ -43,6 +44,7 @@ pub(super) fn list_schemas() -> Vec<(String, RefOr<Schema>)> {
         ("ConfigurationDeletedData".to_owned(), describe_deletion()),
         ("ConfigurationUpdatedData".to_owned(), describe_update()),
         ("ConfigurationHeldData".to_owned(), describe_hold()),
+        ("ConfigurationTestedData".to_owned(), describe_test()),
     ];
     let changes = [
         describe_sync(),
@@ -230,6 +232,10 @@ fn describe_hold() -> RefOr<Schema> {
     let description = "The identity provider removed much at once: later changes are not published until an admin decides. \
                        Only callers without an account receive this event";
     build_object(description, members, &[])
+}
+
+fn describe_test() -> RefOr<Schema> {
+    build_object("A test event", [("test", flag("Always true"))], &[])
 }
 
 fn describe_hold_settings() -> RefOr<Schema> {

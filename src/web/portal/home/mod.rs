@@ -1,12 +1,14 @@
 //! The home page: the states of the connections, what needs attention, the latest changes, and the requests of the last day.
-//! And the page that connects the operator's application.
 
 mod attention;
+mod your_app;
+
+pub(super) use self::your_app::{send_test_event, show_your_app};
 
 use askama::Template;
 
 use crate::clock::{self, Millis};
-use crate::diagnosis::connection_status::{ConnectionStatus, format_ago};
+use crate::diagnosis::connection_status::ConnectionStatus;
 use crate::error::Result;
 use crate::management::admins;
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
@@ -15,7 +17,7 @@ use crate::management::webhooks;
 use crate::model::audit_context::AccountScope;
 use crate::model::permission::Permission;
 use crate::model::request::LoggedCall;
-use crate::provisioning::delivery::{self, FeedReader};
+use crate::provisioning::delivery;
 use crate::store::Snapshot;
 use crate::web::navigation_badges::NavigationBadges;
 use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
@@ -23,10 +25,9 @@ use crate::web::portal::connections::traffic_chart::TrafficChart;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::home::attention::{AttentionItem, AttentionSources, list_attention_items};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::session::{AnyAdmin, PermittedAdmin};
+use crate::web::portal::sign_in::session::AnyAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::public_url::is_https;
-use crate::web::required_permission::Read;
 
 /// Changes on the page.
 const CHANGES_MAX: usize = 8;
@@ -38,8 +39,6 @@ const REQUESTS_PER_CONNECTION: u32 = 40;
 const READ_MAX: usize = 60;
 /// Items that need attention on the page.
 const ITEMS_MAX: usize = 20;
-/// Readers of the event feed on the page of the application.
-const READERS_MAX: u32 = 100;
 
 #[derive(Template)]
 #[template(path = "portal/home.html")]
@@ -196,40 +195,4 @@ fn list_steps(sources: &AttentionSources<'_>) -> Result<Vec<ProductionStep>> {
         step(state.server.settings.backups.is_some(), "Schedule backups", "/settings/backup"),
         step(admins::count_active_owners(sources.at)? > 1, "Add a second owner", "/settings/people/new"),
     ])
-}
-
-#[derive(Template)]
-#[template(path = "portal/your_app.html")]
-struct YourAppPage {
-    layout: PageLayout,
-    /// URL of the event feed.
-    url: String,
-    readers: Vec<FeedReader>,
-    now: i64,
-}
-
-impl YourAppPage {
-    fn last_read(&self, reader: &FeedReader) -> String {
-        format_ago(self.now - reader.position.read_at)
-    }
-
-    /// The events that a reader gets.
-    fn filter(reader: &FeedReader) -> String {
-        let position = &reader.position;
-        match (&position.account_id, &position.connection_name) {
-            (_, Some(name)) => name.clone(),
-            (_, None) if !position.configuration_id.is_empty() => position.configuration_id.clone(),
-            (Some(account), None) => format!("customer {account}"),
-            (None, None) => "all events".to_owned(),
-        }
-    }
-}
-
-/// `GET /app`
-pub(super) async fn show_your_app(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
-    let scope = admin.context.scope.clone();
-    let readers = page_request.read(move |at| delivery::list_readers(at, &scope, READERS_MAX)).await?;
-    let url = format!("{}/directory/resources/v1/events", page_request.state.server.public_url().trim_end_matches('/'));
-    let layout = PageLayout::new("Connect your app", Some(&admin.signed), NavigationEntry::NoSection);
-    Ok(render_page(200, &YourAppPage { layout, url, readers, now: clock::current_millis() }))
 }

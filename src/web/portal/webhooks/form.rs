@@ -342,6 +342,7 @@ pub(crate) fn describe_kind(kind: &str) -> &'static str {
         "configuration.updated" => "settings of a connection changed",
         "configuration.deleted" => "a connection was deleted",
         "configuration.held" => "a connection is held, because its provider removed much at once",
+        "configuration.tested" => "an admin sent a test event; nothing changed",
         _ => "",
     }
 }

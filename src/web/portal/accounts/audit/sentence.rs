@@ -30,6 +30,7 @@ const PHRASES: &[(&str, &str, SentenceEnd)] = &[
     ("configuration.held", "held the changes of", SentenceEnd::Connection),
     ("configuration.hold_decided", "decided on the hold of", SentenceEnd::Connection),
     ("configuration.quotas_changed", "changed the limits of", SentenceEnd::Connection),
+    ("configuration.tested", "sent a test event of", SentenceEnd::Connection),
     ("configuration.undone", "undid changes of", SentenceEnd::Connection),
     ("configuration.updated", "changed", SentenceEnd::Connection),
     ("link.created", "created a setup link of", SentenceEnd::Connection),
