@@ -59,6 +59,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
     ],
     good_to_know: &[],
     help_url: None,
+    resync: &[],
     steps_checked_on: "2026-11-30",
     notes: &[],
 };

@@ -2,7 +2,7 @@
 
 use super::credentials::{ConsoleFields, CredentialAdvice, CredentialMethod};
 use super::steps::{ConsoleField, SetupEffect, SetupStep, StepMethod};
-use super::{ConsoleLocations, IdentityProvider, MINUTE};
+use super::{ConsoleLocations, IdentityProvider, MINUTE, ResyncHint};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::oauth::ClientAuthentication;
 use crate::model::switches::Preset;
@@ -113,6 +113,20 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         "If an article says to add <code>aadOptscim062020</code> to the Tenant URL: both forms work.",
     ],
     help_url: Some("https://learn.microsoft.com/en-us/entra/identity/app-provisioning/use-scim-to-provision-users-and-groups"),
+    resync: &[
+        ResyncHint {
+            action: "Restart provisioning",
+            description: "On the page <strong>Provisioning</strong> of the application, select <strong>Restart provisioning</strong>. Entra compares all users and groups in scope again, and ends a quarantine.",
+            help_url: "https://learn.microsoft.com/en-us/graph/api/resources/synchronization-synchronizationjobrestartcriteria",
+            checked_on: "2026-11-30",
+        },
+        ResyncHint {
+            action: "Provision on demand",
+            description: "On the page <strong>Provisioning</strong> of the application, select <strong>Provision on demand</strong>, choose one user, or one group and up to five of its users, and select <strong>Provision</strong>. Entra sends only these, within seconds.",
+            help_url: "https://learn.microsoft.com/en-us/entra/identity/app-provisioning/provision-on-demand",
+            checked_on: "2026-11-30",
+        },
+    ],
     steps_checked_on: "2026-11-30",
     notes: &[
         "Replaces values such as `emails[type eq \"work\"].value` before they exist; they are created.",

@@ -83,6 +83,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         "Suspended and deleted users are sent; archived users are not.",
     ],
     help_url: Some("https://support.google.com/a/answer/7681608"),
+    resync: &[],
     steps_checked_on: "2026-11-30",
     notes: &["Sends users, never groups."],
 };

@@ -53,6 +53,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
     ],
     good_to_know: &["The test can create, change and delete the test user. This is not an error."],
     help_url: Some("https://jumpcloud.com/support"),
+    resync: &[],
     steps_checked_on: "2026-11-30",
     notes: &["Each activation creates, changes and deletes a test user and a test group."],
 };

@@ -60,10 +60,25 @@ pub struct IdentityProvider {
     pub good_to_know: &'static [&'static str],
     /// The provider's own help.
     pub help_url: Option<&'static str>,
+    /// How to make it send users and groups again; empty if its help does not say so.
+    pub resync: &'static [ResyncHint],
     /// The date on which the steps were compared with the product.
     pub steps_checked_on: &'static str,
     /// Deviations and limits, one sentence each.
     pub notes: &'static [&'static str],
+}
+
+/// An action in the console of a provider that sends users or groups again.
+#[derive(Debug)]
+pub struct ResyncHint {
+    /// Name of the action, as the console has it.
+    pub action: &'static str,
+    /// Where it is and what it sends: sentences in HTML.
+    pub description: &'static str,
+    /// The page of the provider's help that describes it.
+    pub help_url: &'static str,
+    /// The date on which that page was read.
+    pub checked_on: &'static str,
 }
 
 /// The parameters by which connection tests differ from other searches (`GET …/Users?…`).
@@ -196,6 +211,16 @@ mod tests {
             assert_eq!(found.key, provider.key, "source and provider name identify the entry");
         }
         assert!(find_provider("okta").is_some() && find_provider("Okta").is_none());
+    }
+
+    #[test]
+    fn each_way_to_send_again_has_a_page_of_the_help() {
+        for hint in PROVIDERS.iter().flat_map(|provider| provider.resync) {
+            assert!(hint.help_url.starts_with("https://") && hint.description.ends_with('.'), "{hint:?}");
+            assert!(hint.description.contains(&format!("<strong>{}</strong>", hint.action)), "{hint:?}");
+            assert_eq!(hint.checked_on.split('-').map(str::len).collect::<Vec<_>>(), [4, 2, 2], "{hint:?}");
+        }
+        assert!(find_provider("okta").is_some_and(|okta| okta.resync.len() == 2));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::credentials::{ConsoleFields, CredentialAdvice, CredentialMethod};
 use super::steps::{ConsoleField, SetupEffect, SetupStep, StepMethod};
-use super::{ConsoleLocations, DAY, IdentityProvider};
+use super::{ConsoleLocations, DAY, IdentityProvider, ResyncHint};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::oauth::ClientAuthentication;
 use crate::model::switches::Preset;
@@ -118,6 +118,20 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         "The app <strong>SCIM 2.0 Test App (Header Auth)</strong> works too. Its fields are called Base URL and API Token, and the token is entered as <code>Bearer</code>, a space, and the token.",
     ],
     help_url: Some("https://help.okta.com/en-us/content/topics/apps/oiw/provisioning-settings.htm"),
+    resync: &[
+        ResyncHint {
+            action: "Force Sync",
+            description: "In the app, open <strong>Provisioning › To App</strong> and select <strong>Force Sync</strong>. Okta applies the attribute mappings to all assigned users again, and sends those whose values differ from the last push that succeeded.",
+            help_url: "https://support.okta.com/help/s/article/How-To-Use-The-Force-Sync-Option",
+            checked_on: "2026-11-30",
+        },
+        ResyncHint {
+            action: "Push Now",
+            description: "In the app, open <strong>Push Groups</strong>, open the menu in the column <strong>Push Status</strong> of a group and select <strong>Push Now</strong>. Okta sends all members of the group again.",
+            help_url: "https://help.okta.com/wf/en-us/Content/Topics/Workflows/access-control/access-control-sync-group.htm",
+            checked_on: "2026-11-30",
+        },
+    ],
     steps_checked_on: "2026-11-30",
     notes: &[
         "Never repeats a request that was answered with 400, so unknown group members are skipped and noted.",

@@ -85,6 +85,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         "After a change of the token, disable and enable <strong>API Connection</strong> if requests still fail.",
     ],
     help_url: Some("https://onelogin.service-now.com/kb_view.do?sysparm_article=KB0013904"),
+    resync: &[],
     steps_checked_on: "2026-11-30",
     notes: &[
         "The body is a template that the admin edits: booleans as text, a single object instead of a list, and old schema names occur.",

@@ -2,7 +2,7 @@
 
 use super::credentials::{ConsoleFields, CredentialAdvice, CredentialMethod};
 use super::steps::{ConsoleField, SetupEffect, SetupStep, StepMethod};
-use super::{ConsoleLocations, DAY, IdentityProvider};
+use super::{ConsoleLocations, DAY, IdentityProvider, ResyncHint};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::oauth::ClientAuthentication;
 use crate::model::switches::Preset;
@@ -94,6 +94,12 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
     ],
     good_to_know: &[],
     help_url: Some("https://docs.pingidentity.com/r/en-us/pingone/pingone_create_provisioning_connection"),
+    resync: &[ResyncHint {
+        action: "Full Resync",
+        description: "Open the provisioning rule and select <strong>Full Resync</strong>. PingOne sends all users of the rule again. A change of the authentication or of the user filter does the same by itself.",
+        help_url: "https://docs.pingidentity.com/pingone/integrations/p1_resync_configurations.html",
+        checked_on: "2026-11-30",
+    }],
     steps_checked_on: "2026-11-30",
     notes: &["Updates users with PUT. The filter that matches users is a template that the admin edits."],
 };

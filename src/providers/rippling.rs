@@ -69,6 +69,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
     ],
     good_to_know: &[],
     help_url: Some("https://help.rippling.com/"),
+    resync: &[],
     steps_checked_on: "2026-11-30",
     notes: &["Tests the connection by reading `/ServiceProviderConfig`."],
 };

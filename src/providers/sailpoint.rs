@@ -88,6 +88,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         "A token must not expire: SailPoint does not renew it. With an OAuth client, it gets new ones by itself.",
     ],
     help_url: Some("https://documentation.sailpoint.com/connectors/scim_2_0/help/integrating_scim2/supported_features.html"),
+    resync: &[],
     steps_checked_on: "2026-11-30",
     notes: &[
         "Replaces a complex attribute such as `name` without a path; the sub-attributes are merged.",

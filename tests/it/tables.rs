@@ -54,6 +54,24 @@ fn the_documented_providers_are_those_of_the_program() {
     assert_table("providers.md", "<!-- generated from src/providers -->", &table);
 }
 
+/// The text without the tags of the HTML that pages show.
+fn without_tags(html: &str) -> String {
+    html.split('<').enumerate().map(|(at, part)| if at == 0 { part } else { part.split_once('>').unwrap().1 }).collect()
+}
+
+#[test]
+fn the_documented_ways_to_send_everything_again_are_those_of_the_program() {
+    let mut table = String::from("| provider | action | how | checked |\n| --- | --- | --- | --- |\n");
+    for provider in PROVIDERS {
+        for hint in provider.resync {
+            let (name, action, how) = (provider.name, hint.action, without_tags(hint.description));
+            let row = format!("| {name} | [{action}]({}) | {how} | {} |\n", hint.help_url, hint.checked_on);
+            table.push_str(&row);
+        }
+    }
+    assert_table("providers.md", "<!-- send again, from src/providers -->", &table);
+}
+
 /// The section of a provider in `docs/providers.md`, up to the next heading.
 fn provider_section<'d>(document: &'d str, name: &str) -> &'d str {
     let (_, section) = document.split_once(&format!("\n### {name}\n")).unwrap_or_else(|| panic!("no section {name}"));

@@ -179,3 +179,27 @@ fn the_readers_of_the_feed_are_listed_with_their_position() {
     let mut other = Browser::with_role(&app, "viewer", Some("zeta"));
     assert!(other.get("/app").answered(200).contains("No app has read"));
 }
+
+#[test]
+fn the_overview_says_how_to_make_the_provider_send_everything_again() {
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    let client = app.configuration_of("acme", "azure-ad");
+    let page = owner.get(&overview(&client)).answered(200);
+    for text in [
+        "Send everything again",
+        "<strong>Restart provisioning</strong>",
+        "href=\"https://learn.microsoft.com/",
+        "2026-11-30",
+    ] {
+        assert!(page.contains(text), "{text}: {}", page.text);
+    }
+    assert!(!page.contains("let Microsoft Entra ID send everything again"), "{}", page.text);
+    client.created("/Users", &sample::user("one@again.example"));
+    client.post("/Users", &sample::user("one@again.example")).answered(409);
+    let page = wait_for_text(&mut owner, &overview(&client), "Problems, last 24 hours");
+    let link = "href=\"#send-again\">let Microsoft Entra ID send everything again";
+    assert!(page.contains(link) && page.contains("id=\"send-again\""), "{}", page.text);
+    let other = app.configuration_of("acme", "other");
+    assert!(!owner.get(&overview(&other)).contains("Send everything again"));
+}
