@@ -13,7 +13,9 @@ use crate::settings::SessionLifetime;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::second_factor;
 pub use crate::store::tables::second_factor::WrongCodes;
-pub use crate::store::tables::sessions::{Session, find_one_time_secret, list_admin_sessions, record_session_use};
+pub use crate::store::tables::sessions::{
+    Session, find_one_time_secret, find_one_time_secret_end, list_admin_sessions, record_session_use,
+};
 use crate::store::tables::{admins, sessions as rows};
 use crate::store::{Snapshot, Tx};
 

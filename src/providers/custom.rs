@@ -49,7 +49,8 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
             "Create one user",
             "Send <code>POST /Users</code> with <code>schemas</code> and <code>userName</code>, or assign one user in your client.",
             SetupEffect::UserArrived,
-        ),
+        )
+        .with_mapping(),
         SetupStep::new(
             "groups",
             "Send groups (optional)",

@@ -78,7 +78,8 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
                 ConsoleField::text("externalId, Source attribute", "objectId"),
             ],
             "",
-        ),
+        )
+        .with_mapping(),
         SetupStep::new(
             "on-demand",
             "Assign and test one user",

@@ -97,7 +97,8 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
                 ConsoleField::text("Sync Password", "Off"),
             ],
             "Select <strong>Save</strong>.",
-        ),
+        )
+        .with_mapping(),
         SetupStep::new(
             "assign",
             "Assign one test user",

@@ -53,7 +53,8 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
                 ConsoleField::text("SCIM Username (scimusername)", "Email"),
             ],
             "",
-        ),
+        )
+        .with_mapping(),
         SetupStep::new(
             "provisioning",
             "Turn on provisioning",

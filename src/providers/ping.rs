@@ -84,7 +84,8 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
                 ConsoleField::text("Attribute Mapping", "Username, Given Name, Family Name, Email Address"),
             ],
             "",
-        ),
+        )
+        .with_mapping(),
         SetupStep::new(
             "groups",
             "Add groups (optional)",

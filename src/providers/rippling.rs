@@ -59,7 +59,8 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
                 ConsoleField::text("Attribute Mappings", "On user creation and updates"),
             ],
             "",
-        ),
+        )
+        .with_mapping(),
         SetupStep::new(
             "assign",
             "Assign one test user",

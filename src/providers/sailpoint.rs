@@ -81,7 +81,8 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
                 ConsoleField::text("Create profile", "userName, name, emails"),
             ],
             "",
-        ),
+        )
+        .with_mapping(),
     ],
     good_to_know: &[
         "The test reads the discovery documents; it looks for no user.",

@@ -109,6 +109,8 @@ pub struct SetupStep {
     pub after: &'static str,
     /// Whether the credentials are entered in this step.
     pub has_credentials: bool,
+    /// Whether the attributes are mapped in this step.
+    pub has_mapping: bool,
     /// What this server sees when it is done.
     pub effect: SetupEffect,
     /// For which methods it is.
@@ -123,7 +125,17 @@ impl SetupStep {
         text: &'static str,
         effect: SetupEffect,
     ) -> Self {
-        Self { anchor, title, text, fields: &[], after: "", has_credentials: false, effect, method: StepMethod::Any }
+        Self {
+            anchor,
+            title,
+            text,
+            fields: &[],
+            after: "",
+            has_credentials: false,
+            has_mapping: false,
+            effect,
+            method: StepMethod::Any,
+        }
     }
 
     /// The step in which the credentials are entered.
@@ -140,6 +152,7 @@ impl SetupStep {
             fields,
             after,
             has_credentials: true,
+            has_mapping: false,
             effect: SetupEffect::Authenticated,
             method: StepMethod::Any,
         }
@@ -148,6 +161,11 @@ impl SetupStep {
     /// The same step with these fields.
     pub(super) const fn with_fields(self, fields: &'static [ConsoleField], after: &'static str) -> Self {
         Self { fields, after, ..self }
+    }
+
+    /// The same step, in which the attributes are mapped.
+    pub(super) const fn with_mapping(self) -> Self {
+        Self { has_mapping: true, ..self }
     }
 
     /// The same step for one kind of method.
@@ -207,6 +225,8 @@ mod tests {
                 assert_eq!(anchors.len(), steps.len(), "{}", provider.key);
                 let with: Vec<_> = steps.iter().filter(|step| step.has_credentials).collect();
                 assert_eq!(with.len(), 1, "{}", provider.key);
+                let mapping = steps.iter().filter(|step| step.has_mapping).count();
+                assert!(mapping <= 1, "{}", provider.key);
                 let fields = with[0].list_fields(&advice);
                 assert!(fields.iter().any(|field| field.value == ConsoleValue::ScimUrl), "{}", provider.key);
                 let is_token = advice.method == CredentialMethod::Token;

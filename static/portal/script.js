@@ -46,6 +46,18 @@ const localise = (part) => {
 };
 localise(document);
 
+// How long a new secret can still be seen.
+const countDown = () => {
+  for (const part of document.querySelectorAll("[data-left]")) {
+    const left = Math.max(0, Math.round((new Date(part.dataset.left) - Date.now()) / 1000));
+    part.textContent = ` (${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} left)`;
+  }
+};
+if (document.querySelector("[data-left]")) {
+  countDown();
+  setInterval(countDown, 1000);
+}
+
 // The times of a form are in the zone in which the page shows times.
 for (const field of document.querySelectorAll("input[name=zone][type=hidden]")) {
   field.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;

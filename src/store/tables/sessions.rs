@@ -99,6 +99,11 @@ pub fn find_one_time_secret(at: &Snapshot<'_>, id: &str, now: Millis) -> Result<
     Ok(found.flatten())
 }
 
+/// Returns until when the secret of the session can be displayed, if it can still be displayed at `now`.
+pub fn find_one_time_secret_end(at: &Snapshot<'_>, id: &str, now: Millis) -> Result<Option<Millis>> {
+    at.find_value("SELECT shown_until FROM sessions WHERE id = ?1 AND shown_until > ?2", (id, now))
+}
+
 /// Deletes the encrypted secrets that have expired. Returns how many.
 pub fn clear_expired_secrets(tx: &Tx<'_>, now: Millis) -> Result<usize> {
     tx.execute("UPDATE sessions SET shown_once = NULL, shown_until = NULL WHERE shown_until <= ?1", [now])

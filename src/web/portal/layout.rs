@@ -10,6 +10,7 @@ use crate::messages::render_sentence;
 use crate::model::permission::Permission;
 use crate::web::assets;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::timestamps::PageTime;
 
 /// Result of a page handler.
 pub(super) type PageResult = Result<HttpResponse, PageError>;
@@ -35,6 +36,8 @@ pub(super) struct PageLayout {
     pub(super) icon: String,
     /// Interval in seconds at which the page reloads itself.
     pub(super) refresh: Option<u32>,
+    /// The end of the time for which a new secret can be shown.
+    pub(super) visible_until: Option<PageTime>,
 }
 
 /// The sections of the navigation.
@@ -65,6 +68,7 @@ impl PageLayout {
             script: assets::asset_url("portal/script.js"),
             icon: assets::asset_url("portal/icon.svg"),
             refresh: None,
+            visible_until: None,
         }
     }
 

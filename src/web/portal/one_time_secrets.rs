@@ -12,6 +12,7 @@ use crate::web::portal::cookies;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::PageError;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::timestamps::PageTime;
 use crate::web::state::ServerContext;
 
 /// How long the secret can be shown, in seconds.
@@ -55,6 +56,16 @@ pub(super) fn reveal_secret(
     let opened =
         sealed.and_then(|sealed| Sealer::new(key.value(), &secret_context(signed, configuration_id)).open(&sealed));
     Ok(opened.and_then(|bytes| String::from_utf8(bytes).ok()))
+}
+
+/// Returns until when the secret of the session can be shown.
+///
+/// # Errors
+/// The errors of the database.
+pub(super) fn find_end(page_request: &PageRequest, signed: &SignedIn) -> Result<Option<PageTime>, PageError> {
+    let now = clock::current_millis();
+    let end = page_request.read_inline(|at| sessions::find_one_time_secret_end(at, &signed.session, now))?;
+    Ok(end.map(PageTime::from_millis))
 }
 
 fn secret_context(signed: &SignedIn, configuration_id: &str) -> [u8; 32] {

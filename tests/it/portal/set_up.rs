@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{App, Client, Request};
+use crate::app::{App, Client, Request, wait_until};
 use crate::portal::browser::{Browser, Page, wait_for_text, with_fields};
 
 /// A connection of that account created in the portal, as its identity provider uses it.
@@ -518,4 +518,48 @@ fn a_link_to_any_scim_client_begins_with_the_choice_of_the_provider() {
     assert!(page.contains("<h1>Connect JumpCloud</h1>") && page.contains("Token Key"), "{}", page.text);
     assert!(visitor.get(&path).contains("<h1>Connect JumpCloud</h1>"));
     assert!(visitor.get(&format!("{path}?show=provider")).contains("<h1>Choose your identity provider</h1>"));
+}
+
+#[test]
+fn mistakes_of_the_mapping_are_in_their_step_next_to_the_field() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let client = connection(app, &mut owner, "portal-link-mapping");
+    let path = link(&mut owner, &client.id, "okta");
+    let mut visitor = Browser::anonymous(app);
+    visitor.get(&path).answered(200);
+    let body = |name: &str, more: serde_json::Value| {
+        let mut user = json!({"schemas": [USER], "userName": name, "externalId": "1"});
+        user.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        user
+    };
+    client.post("/Users", &body("", json!({}))).answered(400);
+    let page = wait_for_text(&mut visitor, &path, "Okta sent a request, but userName is missing");
+    // The field is the first one that names the attribute: "Application username format".
+    let position = |text: &str| page.text.find(text).unwrap_or_else(|| panic!("no {text} in {}", page.text));
+    assert!(position("but userName is missing") < position("id=\"step-connect\""), "{}", page.text);
+    client.post("/Users", &body("ann", json!({"deskColour": "red"}))).answered(201);
+    let page = wait_for_text(&mut visitor, &path, "Okta sends attributes that are not stored: deskColour");
+    let step = page.between("id=\"step-to-app\"", "id=\"step-assign\"");
+    assert!(step.contains("not stored: deskColour"), "{step}");
+    assert!(page.contains("The userName of 1 of 1 users is not an e-mail address"), "{}", page.text);
+    wait_until("a later change resolves the rejected one", || !visitor.clone().get(&path).contains("but userName"));
+}
+
+#[test]
+fn a_new_token_says_until_when_it_is_visible() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let fields = [("provider", "okta"), ("name", "Until"), ("account", "portal-until"), ("sync", "on")];
+    let page = owner.submit("/connections/new", &fields).answered(200);
+    let end = page.between("The token is visible until <time datetime=\"", "\"");
+    let end: jiff::Timestamp = end.parse().unwrap();
+    let left = end.as_second() - jiff::Timestamp::now().as_second();
+    assert!((240..=300).contains(&left), "{left}");
+    assert!(page.contains("data-left=\""), "{}", page.text);
+    let path = link(&mut owner, page.at.split('/').nth(2).unwrap(), "");
+    let mut visitor = Browser::anonymous(app);
+    let page = visitor.get(&format!("{path}?method=token")).answered(200);
+    let page = submit_form(&mut visitor, &page, &format!("{path}/token")).answered(200);
+    assert!(page.contains("Visible until <time datetime=\""), "{}", page.text);
 }

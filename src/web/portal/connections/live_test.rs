@@ -27,7 +27,10 @@ const FAILURE_AGE_MAX: Millis = 24 * 60 * 60 * 1000;
 /// The checklist and the failed calls of a connection.
 pub(crate) struct LiveTest {
     pub(crate) steps: Vec<LiveTestStep>,
+    /// Failures because of the URL or the credentials.
     pub(crate) failures: Vec<CallFailureGroup>,
+    /// Failures because of the attribute mapping.
+    pub(crate) mapping_failures: Vec<CallFailureGroup>,
     /// What the operator's application has read of the events.
     pub(crate) application: String,
     delivery: DeliveryState,
@@ -66,6 +69,8 @@ pub(crate) struct CallFailureGroup {
     pub(crate) when: String,
     /// Last characters of the token that was sent, if this server created it.
     pub(crate) hint: Option<String>,
+    /// The attribute that the calls failed on.
+    pub(crate) field: Option<String>,
     /// Whether a later call succeeded.
     pub(crate) is_resolved: bool,
 }
@@ -138,7 +143,8 @@ impl LiveTest {
         let title = "Delivered to your app";
         steps.push(LiveTestStep { is_done, effect: None, title, sentence: application.clone() });
         let first_delivery = progress.first_delivery;
-        Self { steps, application, delivery: progress.feed, failures: examined.group_failures(now), first_delivery }
+        let (failures, mapping_failures) = (examined.group_failures(now), examined.group_mapping_failures(now));
+        Self { steps, application, delivery: progress.feed, failures, mapping_failures, first_delivery }
     }
 
     /// Class and text of the state of the operator's application.
@@ -353,17 +359,40 @@ impl ExaminedCalls<'_> {
         let worked =
             self.calls.iter().find(|call| call.token_id.is_some() && !call.failed && self.find_mistake(call).is_none());
         let worked = worked.map(|call| call.at);
+        self.group_calls(now, |call| self.find_mistake(call), |call| worked.is_some_and(|at| at > call.at))
+    }
+
+    /// Recent failures because of the attribute mapping. A later change of the same type that succeeded resolves one.
+    fn group_mapping_failures(&self, now: Millis) -> Vec<CallFailureGroup> {
+        let find = |call: &LoggedCall| {
+            self.find_rule(call).filter(|rule| rule.location == SettingLocation::Mapping && call.token_id.is_some())
+        };
+        let is_change = |call: &LoggedCall| !call.failed && matches!(&*call.method, "POST" | "PUT" | "PATCH");
+        let is_resolved = |failed: &LoggedCall| {
+            let mut later = self.calls.iter().take_while(|call| call.at > failed.at);
+            later.any(|call| is_change(call) && call.resource_type == failed.resource_type)
+        };
+        self.group_calls(now, find, is_resolved)
+    }
+
+    fn group_calls(
+        &self,
+        now: Millis,
+        find: impl Fn(&LoggedCall) -> Option<&'static ExplanationRule>,
+        is_resolved: impl Fn(&LoggedCall) -> bool,
+    ) -> Vec<CallFailureGroup> {
         let mut groups: Vec<CallFailureGroup> = Vec::new();
         for call in self.calls.iter().filter(|call| now - call.at < FAILURE_AGE_MAX) {
-            let Some(rule) = self.find_mistake(call) else { continue };
-            match groups.iter_mut().find(|group| group.rule.id == rule.id) {
+            let Some(rule) = find(call) else { continue };
+            match groups.iter_mut().find(|group| group.rule.id == rule.id && group.field == call.reason_field) {
                 Some(group) => group.count += 1,
                 None => groups.push(CallFailureGroup {
                     rule,
                     count: 1,
                     when: format_ago(now - call.at),
                     hint: call.token_hint.clone(),
-                    is_resolved: worked.is_some_and(|at| at > call.at),
+                    field: call.reason_field.clone(),
+                    is_resolved: is_resolved(call),
                 }),
             }
         }
@@ -372,6 +401,14 @@ impl ExaminedCalls<'_> {
 
     /// The rule that explains a failed call, if the mistake is in the URL or the token.
     fn find_mistake(&self, call: &LoggedCall) -> Option<&'static ExplanationRule> {
+        let is_about_setup = |rule: &&ExplanationRule| {
+            is_token_request(call) || matches!(rule.location, SettingLocation::Token | SettingLocation::Url)
+        };
+        self.find_rule(call).filter(is_about_setup)
+    }
+
+    /// The rule that explains a failed call, without its bodies.
+    fn find_rule(&self, call: &LoggedCall) -> Option<&'static ExplanationRule> {
         let path = call.path.split('?').next().unwrap_or_default();
         let facts = CallContext {
             call,
@@ -382,10 +419,7 @@ impl ExaminedCalls<'_> {
             name: None,
             is_secure: self.is_secure,
         };
-        let is_about_setup = |rule: &&ExplanationRule| {
-            is_token_request(call) || matches!(rule.location, SettingLocation::Token | SettingLocation::Url)
-        };
-        diagnosis::find_rule(&facts).filter(|rule| call.status >= 400 && is_about_setup(rule))
+        diagnosis::find_rule(&facts).filter(|_| call.status >= 400)
     }
 }
 

@@ -336,7 +336,8 @@ struct NewCredentialsPage {
 pub(crate) async fn show_new_credentials(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "setup")?;
     let token = one_time_secrets::reveal_secret(&page_request, &admin.signed, connection.id())?;
-    let layout = connection.layout(&admin.signed, "Copy the URL and token");
+    let mut layout = connection.layout(&admin.signed, "Copy the URL and token");
+    layout.visible_until = one_time_secrets::find_end(&page_request, &admin.signed)?;
     Ok(render_page(200, &NewCredentialsPage { layout, connection, token }))
 }
 
@@ -430,7 +431,8 @@ pub(crate) async fn show_provider_steps(admin: PermittedAdmin<Read>, page_reques
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "setup")?;
     let token = one_time_secrets::reveal_secret(&page_request, &admin.signed, connection.id())?;
     let clients = page_request.read_inline(|at| oauth::list_clients(at, &admin.context.scope, connection.id()))?;
-    let layout = connection.layout(&admin.signed, "Setup");
+    let mut layout = connection.layout(&admin.signed, "Setup");
+    layout.visible_until = one_time_secrets::find_end(&page_request, &admin.signed)?;
     let client = clients.first().filter(|_| token.is_none()).map(|found| &found.client);
     let method = client.map_or(CredentialMethod::Token, |client| CredentialMethod::Client(client.authentication));
     let token_url = format!("{}{TOKEN_PATH}", page_request.state.server.public_url());
@@ -442,7 +444,7 @@ pub(crate) async fn show_provider_steps(admin: PermittedAdmin<Read>, page_reques
         client_secret: None,
     };
     let provider = connection.overview.provider;
-    let steps = build_steps(provider, &provider.advise_method(method), &values, None);
+    let steps = build_steps(provider, &provider.advise_method(method), &values, None, &[]);
     let absent = AbsentToken::Link(format!("/connections/{}/tokens", connection.id()));
     Ok(render_page(200, &StepsPage { layout, connection, steps, absent }))
 }

@@ -192,7 +192,8 @@ pub(crate) async fn show_api_key(admin: SystemAdmin, page_request: PageRequest) 
     let key = page_request
         .read_inline(|at| api_keys::find_api_key(at, &admin.context.scope, &page_request.path_parameter("id")))?;
     let secret = one_time_secrets::reveal_secret(&page_request, &admin.signed, &key.id)?;
-    let layout = PageLayout::new(format!("API key · {}", key.name), Some(&admin.signed), NavigationEntry::Settings);
+    let mut layout = PageLayout::new(format!("API key · {}", key.name), Some(&admin.signed), NavigationEntry::Settings);
+    layout.visible_until = one_time_secrets::find_end(&page_request, &admin.signed)?;
     Ok(render_page(200, &KeyPage { layout, tab: "keys", key, secret }))
 }
 

@@ -2,5 +2,6 @@
 
 pub(crate) mod brand;
 mod link_credentials;
+pub(crate) mod mapping;
 pub(crate) mod setup_page;
 pub(crate) mod steps;

@@ -34,7 +34,9 @@ use crate::web::portal::layout::{
 };
 use crate::web::portal::setup::brand::{BrandView, LinkFrame};
 use crate::web::portal::setup::link_credentials::LinkCredentials;
+use crate::web::portal::setup::mapping::read_mapping_findings;
 use crate::web::portal::setup::steps::{AbsentToken, StepValues, StepView, build_steps, find_url_problem};
+use crate::web::portal::timestamps::PageTime;
 use crate::web::request_middleware;
 use crate::web::request_owner::record_request_owner;
 use crate::web::state::ServerContext;
@@ -229,7 +231,7 @@ async fn link_page(
     }
     let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let methods = list_methods(&found.link, provider);
-    let token = read_created_token(page_request, secret);
+    let (token, until) = read_created_token(page_request, secret).unzip();
     let view = found.client.clone().map(|client| OauthClientView::new(client, provider, connection.now));
     let (advice, is_chosen) = choose_method(found, &methods, view.as_ref(), &query.method);
     let is_sent = form.is_some();
@@ -247,10 +249,13 @@ async fn link_page(
         client_id: client.map(|view| view.client.client_id.as_str()),
         client_secret: client.and_then(|view| find_client_secret(view, token.as_deref())),
     };
-    let steps = build_steps(provider, &advice, &values, Some(&live));
+    let findings = read_mapping_findings(page_request, &connection.overview, &live).await?;
+    let steps = build_steps(provider, &advice, &values, Some(&live), &findings);
     let offers_methods = credentials.left > 0 && is_chosen;
+    let mut layout = steps_layout(found, &brand, &live, &credentials);
+    layout.visible_until = until.map(PageTime::from_millis);
     let page = SetupPage {
-        layout: steps_layout(found, &brand, &live, &credentials),
+        layout,
         brand,
         frame,
         form_token: form_token(secret),
@@ -513,13 +518,14 @@ fn token_cookie(server: &ServerContext, secret: &str, token: &BearerToken) -> Re
     Ok(cookies::new_cookie(server, TOKEN_COOKIE, encode_hex(&sealed), TOKEN_SECONDS))
 }
 
-/// The token that this browser created within the time limit, or `None`.
-fn read_created_token(page_request: &PageRequest, secret: &str) -> Option<String> {
+/// The token that this browser created within the time limit, and its end, or `None`.
+fn read_created_token(page_request: &PageRequest, secret: &str) -> Option<(String, Millis)> {
     let cookie = cookies::find_cookie(&page_request.request, TOKEN_COOKIE)?;
     let opened = secret_sealer(secret).open(&decode_hex(cookie.value())?)?;
     let text = String::from_utf8(opened).ok()?;
     let (until, token) = text.split_once(' ')?;
-    (clock::current_millis() < until.parse().ok()?).then(|| token.to_owned())
+    let until = until.parse().ok()?;
+    (clock::current_millis() < until).then(|| (token.to_owned(), until))
 }
 
 fn secret_sealer(secret: &str) -> Sealer {

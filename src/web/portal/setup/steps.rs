@@ -5,6 +5,7 @@ use crate::providers::credentials::CredentialAdvice;
 use crate::providers::steps::{ConsoleValue, SetupEffect, SetupStep};
 use crate::settings::{host_of_url, is_loopback_host};
 use crate::web::portal::connections::live_test::{CallFailureGroup, LiveTest};
+use crate::web::portal::setup::mapping::{MappingFinding, field_names_attribute};
 use crate::web::public_url::is_https;
 
 /// The values of a connection; `None` if there is none, or if it cannot be shown any more.
@@ -26,6 +27,8 @@ pub(crate) struct StepView {
     /// Whether it is the first one that is not done.
     pub(crate) is_current: bool,
     pub(crate) mistakes: Vec<StepMistake>,
+    /// Mistakes in the attribute mapping that are not about a field of a step.
+    pub(crate) mapping: Vec<StepMistake>,
 }
 
 /// A field of the console with its value.
@@ -37,6 +40,8 @@ pub(crate) struct StepRow {
     pub(crate) value: Option<String>,
     /// Whether it can be shown for a few minutes only.
     pub(crate) is_secret: bool,
+    /// Mistakes in the mapping of the attribute that the field is for.
+    pub(crate) mistakes: Vec<StepMistake>,
 }
 
 /// What a page offers where a token is not visible.
@@ -58,11 +63,14 @@ impl AbsentToken {
     }
 }
 
-/// A request that failed because of what was entered in a step.
+/// A mistake in what was entered in a step.
 pub(crate) struct StepMistake {
     pub(crate) title: String,
-    pub(crate) advice: &'static str,
+    pub(crate) advice: String,
 }
+
+/// Attributes whose findings are next to the field that names them.
+const FIELD_ATTRIBUTES: [&str; 2] = ["userName", "externalId"];
 
 /// Builds the steps for a method. Without `live`, no step is ticked.
 pub(crate) fn build_steps(
@@ -70,6 +78,7 @@ pub(crate) fn build_steps(
     advice: &CredentialAdvice,
     values: &StepValues<'_>,
     live: Option<&LiveTest>,
+    findings: &[MappingFinding],
 ) -> Vec<StepView> {
     let steps = provider.list_steps(advice.method);
     let is_done = |step: &SetupStep| {
@@ -86,12 +95,46 @@ pub(crate) fn build_steps(
             Some(live) if step.has_credentials => list_mistakes(provider, live),
             _ => Vec::new(),
         },
+        mapping: Vec::new(),
     };
-    steps.into_iter().enumerate().map(view).collect()
+    let mut views: Vec<StepView> = steps.into_iter().enumerate().map(view).collect();
+    for finding in findings {
+        attach_finding(&mut views, advice, finding);
+    }
+    views
+}
+
+/// Adds a finding to the field that names its attribute, in the step of the mapping if possible. Without such a field, it
+/// is added to the step of the mapping, or to that of the credentials.
+fn attach_finding(views: &mut [StepView], advice: &CredentialAdvice, finding: &MappingFinding) {
+    let mistake = StepMistake { title: finding.title.clone(), advice: finding.advice.clone() };
+    let names_it = |view: &StepView| {
+        let fields = view.step.list_fields(advice);
+        fields.iter().position(|field| field_names_attribute(field, &finding.attribute))
+    };
+    let has_field = FIELD_ATTRIBUTES.contains(&&*finding.attribute);
+    let mut candidates: Vec<usize> = (0..views.len()).collect();
+    candidates.sort_by_key(|at| !views[*at].step.has_mapping);
+    let field = candidates.iter().find_map(|at| Some((*at, names_it(&views[*at]).filter(|_| has_field)?)));
+    if let Some((at, row)) = field {
+        views[at].rows[row].mistakes.push(mistake);
+        return;
+    }
+    let step = candidates.iter().find(|at| views[**at].step.has_mapping);
+    let step = step.or_else(|| candidates.iter().find(|at| views[**at].step.has_credentials));
+    if let Some(at) = step {
+        views[*at].mapping.push(mistake);
+    }
 }
 
 fn build_row(label: &'static str, value: ConsoleValue, values: &StepValues<'_>) -> StepRow {
-    let row = |id, value: Option<&str>, is_secret| StepRow { label, id, value: value.map(str::to_owned), is_secret };
+    let row = |id, value: Option<&str>, is_secret| StepRow {
+        label,
+        id,
+        value: value.map(str::to_owned),
+        is_secret,
+        mistakes: Vec::new(),
+    };
     match value {
         ConsoleValue::ScimUrl => row("url", Some(values.scim_url), false),
         ConsoleValue::Token => row("token", values.token, true),
@@ -109,7 +152,7 @@ pub(crate) fn list_mistakes(provider: &IdentityProvider, live: &LiveTest) -> Vec
         let hint = failure.hint.as_ref().map_or_else(String::new, |hint| format!(" (…{hint})"));
         let title =
             format!("{} sent a request, but {}{hint}, {}", provider.name, failure.rule.refusal_reason, failure.when);
-        StepMistake { title, advice: failure.rule.advice }
+        StepMistake { title, advice: failure.rule.advice.to_owned() }
     };
     open.map(describe).collect()
 }
@@ -133,7 +176,7 @@ mod tests {
         let okta = find_provider("okta").unwrap();
         let values = StepValues { scim_url: "https://s", token_url: "https://t", ..StepValues::default() };
         let labels = |method| {
-            let steps = build_steps(okta, &okta.advise_method(method), &values, None);
+            let steps = build_steps(okta, &okta.advise_method(method), &values, None, &[]);
             assert!(steps.iter().all(|step| !step.is_done && !step.is_current));
             let step = steps.into_iter().find(|step| step.step.has_credentials).unwrap();
             step.rows.iter().filter(|row| !row.id.is_empty()).map(|row| (row.label, row.id)).collect::<Vec<_>>()
@@ -142,6 +185,42 @@ mod tests {
         let of_client = labels(okta.credentials[0].method);
         assert_eq!(of_client[0], ("SCIM connector base URL", "url"));
         assert_eq!(of_client[3], ("Client Secret", "client-secret"));
+    }
+
+    #[test]
+    fn a_finding_is_next_to_its_field_or_in_the_step_of_the_mapping() {
+        let finding = |attribute: &str| MappingFinding {
+            attribute: attribute.to_owned(),
+            title: format!("about {attribute}"),
+            advice: String::new(),
+        };
+        let findings = [finding("userName"), finding("externalId"), finding("emails"), finding("")];
+        let list_positions = |key: &str| {
+            let provider = find_provider(key).unwrap();
+            let advice = provider.advise_method(CredentialMethod::Token);
+            let steps = build_steps(provider, &advice, &StepValues::default(), None, &findings);
+            let of_step = |step: &StepView| {
+                let rows =
+                    step.rows.iter().flat_map(|row| row.mistakes.iter().map(|one| (row.label, one.title.clone())));
+                let others = step.mapping.iter().map(|one| (step.step.anchor, one.title.clone()));
+                rows.chain(others).collect::<Vec<_>>()
+            };
+            steps.iter().flat_map(of_step).map(|(at, title)| format!("{at}: {title}")).collect::<Vec<_>>()
+        };
+        let entra = [
+            "Matching attribute: about userName",
+            "externalId, Source attribute: about externalId",
+            "mapping: about emails",
+            "mapping: about ",
+        ];
+        assert_eq!(list_positions("entra"), entra);
+        // JumpCloud has no step for the mapping, and no field that names an attribute.
+        assert!(
+            list_positions("jumpcloud").iter().all(|position| position.starts_with("connect: ")),
+            "{:?}",
+            list_positions("jumpcloud")
+        );
+        assert_eq!(list_positions("jumpcloud").len(), 4);
     }
 
     #[test]

@@ -85,7 +85,8 @@ fn render_keys(
     let keys = page_request.read_inline(|at| management::list_keys(at, &view.webhook, view.now))?;
     let secret = one_time_secrets::reveal_secret(page_request, &admin.signed, view.id())?;
     let samples = list_samples(&view.webhook, keys.first().and_then(|key| key.public.as_deref()));
-    let layout = view.layout(&admin.signed, "Keys");
+    let mut layout = view.layout(&admin.signed, "Keys");
+    layout.visible_until = one_time_secrets::find_end(page_request, &admin.signed)?;
     let status = if problems.is_empty() { 200 } else { 422 };
     let keys = keys.into_iter().map(KeyLine::from).collect();
     Ok(render_page(status, &WebhookKeysPage { layout, view, secret, keys, samples, problems }))

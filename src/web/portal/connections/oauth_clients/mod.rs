@@ -198,6 +198,7 @@ pub(crate) async fn show_client(admin: PermittedAdmin<Tokens>, page_request: Pag
     let secret = stored.filter(is_valid);
     let mut layout = found.layout(&admin.signed, &view.client.label);
     layout.refresh = (secret.is_none() && view.rotation().is_some()).then_some(REFRESH_SECONDS);
+    layout.visible_until = one_time_secrets::find_end(&page_request, &admin.signed)?;
     let token_url = token_url(&page_request.state.server.public_url());
     let ClientOnPage { connection, view } = found;
     Ok(render_page(200, &OauthClientPage { layout, connection, view, token_url, secret }))
