@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::store::{Snapshot, Store};
 
 pub use crate::doctor::database::DatabaseSummary;
-pub use files::{check_backups, check_disk_space};
+pub use files::{check_backups, check_disk_space, find_copy_obstacle};
 
 named_enum! {
     /// Severity of a finding.

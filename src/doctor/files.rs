@@ -67,14 +67,38 @@ pub fn check_disk_space(settings: &Settings, figures: &StoreStatistics) -> Findi
     }
 }
 
-fn check_disk_space_at(folder: &Path, database: u64, what: &str) -> Finding {
-    const ABOUT: &str = "Disk space";
-    // A folder that does not exist yet will be on the disk of its nearest existing ancestor.
-    let Some(free) = folder.ancestors().find_map(|path| {
+/// Returns why a backup cannot be written to the data folder for a download, or `None` if there is enough space. The backup is
+/// made from a copy of the pages, so that both exist for a time.
+pub fn find_copy_obstacle(settings: &Settings, figures: &StoreStatistics) -> Option<String> {
+    describe_shortage(find_free_bytes(&settings.data_dir)?, figures.database_bytes.unwrap_or_default())
+}
+
+/// Why the free bytes are too few for a backup of a database of this size.
+fn describe_shortage(free: u64, database: u64) -> Option<String> {
+    let needed = database.saturating_mul(2).saturating_add(FREE_MIN_BYTES);
+    let sentence = || {
+        format!(
+            "{} are free on the disk of the data folder, and a backup needs {} there for a time. Free some space, or run rollcall backup with a file on another disk.",
+            format_size(free),
+            format_size(needed)
+        )
+    };
+    (free < needed).then(sentence)
+}
+
+/// Returns the free bytes of the disk of a folder. One that does not exist yet will be on the disk of its nearest existing
+/// ancestor.
+fn find_free_bytes(folder: &Path) -> Option<u64> {
+    folder.ancestors().find_map(|path| {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let stats = rustix::fs::statvfs(path).ok()?;
         Some(stats.f_bavail.saturating_mul(stats.f_frsize))
-    }) else {
+    })
+}
+
+fn check_disk_space_at(folder: &Path, database: u64, what: &str) -> Finding {
+    const ABOUT: &str = "Disk space";
+    let Some(free) = find_free_bytes(folder) else {
         return Finding::warning(
             ABOUT,
             format!("The free space for {what} cannot be determined."),
@@ -157,6 +181,15 @@ mod tests {
         assert!(found.grade == Severity::Warning && found.next_step.unwrap().contains("chmod 600"));
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         assert!(check_modes(folder.path()).next_step.unwrap().contains("chmod 700"));
+    }
+
+    #[test]
+    fn a_backup_for_a_download_needs_space_for_two_copies() {
+        let database = 1_000_000_000;
+        assert_eq!(describe_shortage(2 * database + FREE_MIN_BYTES, database), None);
+        let sentence = describe_shortage(2 * database, database).unwrap();
+        assert!(sentence.contains("2.0 GB are free") && sentence.contains("needs 2.1 GB"), "{sentence}");
+        assert!(describe_shortage(0, u64::MAX).is_some());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Backups, their folder, the restore of a backup, and the checks of the database file.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,14 +11,15 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::audit_context::AuditContext;
 use crate::settings::BackupSchedule;
-use crate::store::engine::backup::scheduled;
 pub use crate::store::engine::backup::scheduled::{
     ScheduledBackup, find_newest_of as find_newest_backup_of, find_newest_time as find_newest_backup_time,
     list_backups as list_scheduled_backups,
 };
 pub use crate::store::engine::backup::{
-    BackupError, BackupOptions, RestoreOptions, RestoreOutcome, WrittenBackup, restore_backup, write_backup,
+    BackupError, BackupOptions, RestoreOptions, RestoreOutcome, WrittenBackup, restore_backup, verify_backup,
+    write_backup,
 };
+use crate::store::engine::backup::{format_stamp, scheduled};
 pub use crate::store::engine::integrity::log_scan::{AcceptedLoss, accept_loss};
 pub use crate::store::engine::integrity::{CheckDepth, check_database, check_pages};
 use crate::store::tables::audit::{self, NewAuditEntry};
@@ -25,6 +27,8 @@ use crate::store::{Store, Tx};
 
 /// How the names of copies in the data folder begin.
 const COPY_PREFIX: &str = "rollcall.db.";
+/// How the names of backups for a download begin, while they are written.
+const DOWNLOAD_PREFIX: &str = "rollcall.db.download-";
 
 /// The folder of scheduled backups, and what is in it.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +66,45 @@ pub fn write_backup_to_folder(
     Ok((written, removed))
 }
 
+/// A backup for one download. The file has no name any more: its space is free again when it is closed.
+#[derive(Debug)]
+pub struct BackupDownload {
+    /// The file, at its start.
+    pub file: File,
+    /// Its name for the client, its time and its size.
+    pub backup: ScheduledBackup,
+}
+
+/// Writes a backup without the request log to the data folder, opens it and removes its name. Files that an interrupted
+/// download has left are removed. Only one call may run at a time. Blocks the calling thread; `stop` aborts it.
+///
+/// # Errors
+/// The backup could not be written or failed its integrity check.
+pub fn write_download(
+    store: &Store,
+    data_dir: &Path,
+    now: Millis,
+    stop: &Arc<AtomicBool>,
+) -> std::result::Result<BackupDownload, BackupError> {
+    remove_old_downloads(data_dir);
+    let stamp = format_stamp(now);
+    let written = store.back_up(&data_dir.join(format!("{DOWNLOAD_PREFIX}{stamp}")), false, stop)?;
+    let failed = |source| BackupError::Io { doing: "open", path: written.path.clone(), source };
+    let opened = File::open(&written.path);
+    fs::remove_file(&written.path).map_err(failed)?;
+    let backup = ScheduledBackup { name: format!("rollcall-{stamp}.db"), created_at: now, bytes: written.bytes };
+    Ok(BackupDownload { file: opened.map_err(failed)?, backup })
+}
+
+fn remove_old_downloads(data_dir: &Path) {
+    for entry in fs::read_dir(data_dir).into_iter().flatten().flatten() {
+        let is_download = entry.file_name().to_str().is_some_and(|name| name.starts_with(DOWNLOAD_PREFIX));
+        if is_download && let Err(problem) = fs::remove_file(entry.path()) {
+            tracing::warn!(file = %entry.path().display(), %problem, "an old download cannot be removed");
+        }
+    }
+}
+
 /// A copy of the database: a backup, or a database that an upgrade or a restore has replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseCopy {
@@ -95,6 +138,12 @@ pub fn list_database_copies(data_dir: &Path, folder: Option<&Path>) -> Vec<Datab
 pub fn record_backup_download(tx: &Tx<'_>, context: &AuditContext, backup: &ScheduledBackup) -> Result<()> {
     let after = Some(json!({"file": backup.name, "bytes": backup.bytes}));
     audit::append_entry(tx, context, &NewAuditEntry { action: "backup.downloaded", after, ..NewAuditEntry::default() })
+}
+
+/// Appends an audit entry for the verification of a backup, with the first finding if there is one.
+pub fn record_backup_check(tx: &Tx<'_>, context: &AuditContext, file: &str, problem: Option<&str>) -> Result<()> {
+    let after = Some(json!({"file": file, "isValid": problem.is_none(), "problem": problem}));
+    audit::append_entry(tx, context, &NewAuditEntry { action: "backup.verified", after, ..NewAuditEntry::default() })
 }
 
 /// Appends an audit entry for a backup that an admin requested.

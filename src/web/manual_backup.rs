@@ -1,10 +1,13 @@
-//! Manual backups from the portal: one at a time, in the background, recorded in the audit log.
+//! Manual backups from the portal, their verification and their download: one at a time, in the background, recorded in the
+//! audit log.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::clock;
-use crate::management::backups::{self, BackupFolder};
+use crate::clock::{self, Millis};
+use crate::management::backups::{self, BackupDownload, BackupFolder};
 use crate::model::audit_context::AuditContext;
 use crate::settings::BackupSchedule;
 use crate::store::Store;
@@ -15,6 +18,20 @@ use crate::web::blocking::run_blocking;
 pub struct ManualBackup {
     is_running: AtomicBool,
     stop: Arc<AtomicBool>,
+    /// The last verification of each backup since the start, by the name of its file.
+    checks: Mutex<BTreeMap<String, BackupCheck>>,
+}
+
+/// Most backups whose verification is remembered.
+const CHECKS_MAX: usize = 200;
+
+/// The verification of a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BackupCheck {
+    /// When it ended.
+    pub(super) at: Millis,
+    /// Why a restore would refuse the backup.
+    pub(super) problem: Option<String>,
 }
 
 /// Permit for one manual backup; released on drop.
@@ -30,6 +47,20 @@ impl ManualBackup {
     /// Cancels a running backup, because the server stops.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns the last verification of the backup with this name.
+    pub(super) fn find_check(&self, file: &str) -> Option<BackupCheck> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner).get(file).cloned()
+    }
+
+    fn record_check(&self, file: String, check: BackupCheck) {
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        if checks.len() >= CHECKS_MAX && !checks.contains_key(&file) {
+            // The names begin with the time.
+            checks.pop_first();
+        }
+        checks.insert(file, check);
     }
 }
 
@@ -60,4 +91,62 @@ pub(super) async fn run_manual_backup(
     })?;
     tracing::info!(file = %written.path.display(), bytes = written.bytes, removed, "manual backup created");
     Ok(store.write(move |tx| backups::record_manual_backup(tx, &by, &written)).await?)
+}
+
+/// Verifies the backup with this name in a folder, and records the result.
+///
+/// # Errors
+/// The verification could not run to its end, or the result could not be recorded in the audit log.
+pub(super) async fn run_backup_check(
+    permit: BackupPermit,
+    store: Store,
+    (folder, file): (PathBuf, String),
+    by: AuditContext,
+) -> anyhow::Result<()> {
+    let (path, stop) = (folder.join(&file), Arc::clone(&permit.0.stop));
+    let problem = match run_blocking(move || backups::verify_backup(&path, &stop)).await? {
+        Err(stopped @ backups::BackupError::Stopped) => return Err(stopped.into()),
+        found => found.err().map(|problem| problem.to_string()),
+    };
+    if let Some(problem) = &problem {
+        tracing::error!(file, problem, "A BACKUP IS NOT VALID");
+    }
+    permit.0.record_check(file.clone(), BackupCheck { at: clock::current_millis(), problem: problem.clone() });
+    Ok(store.write(move |tx| backups::record_backup_check(tx, &by, &file, problem.as_deref())).await?)
+}
+
+/// Writes a backup for one download, and records the download.
+///
+/// # Errors
+/// The backup could not be created, failed its integrity check, or could not be recorded in the audit log.
+pub(super) async fn write_download(
+    permit: BackupPermit,
+    store: Store,
+    data_dir: PathBuf,
+    by: AuditContext,
+) -> anyhow::Result<BackupDownload> {
+    let (source, stop) = (store.clone(), Arc::clone(&permit.0.stop));
+    let write = move || backups::write_download(&source, &data_dir, clock::current_millis(), &stop);
+    let download = run_blocking(write).await??;
+    let backup = download.backup.clone();
+    store.write(move |tx| backups::record_backup_download(tx, &by, &backup)).await?;
+    Ok(download)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifications_of_the_newest_backups_are_remembered() {
+        let backup = ManualBackup::default();
+        for number in 0..CHECKS_MAX + 5 {
+            let check = BackupCheck { at: 1, problem: None };
+            backup.record_check(format!("rollcall-{number:04}.db"), check);
+        }
+        assert_eq!(backup.find_check("rollcall-0004.db"), None);
+        let damaged = BackupCheck { at: 2, problem: Some("damaged".to_owned()) };
+        backup.record_check("rollcall-0005.db".to_owned(), damaged.clone());
+        assert_eq!(backup.find_check("rollcall-0005.db"), Some(damaged));
+    }
 }

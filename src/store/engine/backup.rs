@@ -27,7 +27,7 @@ use crate::store::engine::open_error::OpenError;
 use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
 use crate::store::engine::{connection, foreign_objects, integrity};
 
-pub use crate::store::engine::backup::restore::{RestoreOptions, RestoreOutcome, restore_backup};
+pub use crate::store::engine::backup::restore::{RestoreOptions, RestoreOutcome, restore_backup, verify_backup};
 
 /// Number of backups made before an upgrade that are retained.
 const UPGRADE_BACKUPS_MAX: usize = 3;

@@ -153,6 +153,8 @@ const NOTICES: &[(&str, &str)] = &[
     ("declared", "The attributes are declared. Requests store them from the next one on."),
     ("schema-removed", "Schema removed."),
     ("backup", "Backup created and verified."),
+    ("verified", "Verified. The list has the result."),
+    ("verify-runs", "The backup is being verified. The list and the audit log have the result when it ends."),
     ("clock", "The server uses the time of the machine."),
     ("backup-runs", "A backup is being created. It appears in the list when it is verified."),
     ("identity-linked", "Linked. You can sign in with this identity from now on."),

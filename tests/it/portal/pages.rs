@@ -202,6 +202,8 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/settings/server/url", [403, 403, 403]),
     ("/settings/server/self-service", [403, 403, 403]),
     ("/settings/backup", [403, 403, 403]),
+    ("/settings/backup/download", [403, 403, 403]),
+    ("/settings/backup/unknown/verify", [403, 403, 403]),
     ("/settings/branding", [403, 403, 403]),
     ("/settings/doctor/clock", [403, 403, 403]),
 ];

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rusqlite::OpenFlags;
 
@@ -11,13 +12,13 @@ use crate::store::engine::backup::carry_over::{self, CarriedOver};
 use crate::store::engine::backup::replaced_database::ReplacedDatabase;
 use crate::store::engine::backup::{
     BackupError, BackupResult, append_suffix, copy_database, create_file, delete_file, delete_partial_copy,
-    format_stamp, map_io_error, rename_file, sync_directory,
+    format_stamp, install_stop_handler, map_io_error, map_sqlite_error, rename_file, sync_directory,
 };
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::integrity::log_scan;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::service::marker;
-use crate::store::engine::{connection, foreign_objects};
+use crate::store::engine::{connection, foreign_objects, integrity};
 use crate::store::page_checksums;
 use crate::store::tables::{feed_gap, instance};
 
@@ -99,6 +100,32 @@ pub fn restore_backup(data_dir: &Path, file: &Path, options: RestoreOptions) -> 
     }
     let (has_no_log, notes) = (prepared.has_no_log, prepared.carried.notes);
     Ok(RestoreOutcome { database: files.database, previous, has_no_log, notes })
+}
+
+/// Verifies a backup like a restore: its schema, its pages and its rows. Changes nothing. Returns `Stopped` when `stop`
+/// becomes true.
+///
+/// # Errors
+/// The first finding, for which a restore would refuse the backup.
+pub fn verify_backup(file: &Path, stop: &Arc<AtomicBool>) -> BackupResult<()> {
+    let source = file.canonicalize().map_err(|error| map_io_error("open", file, error))?;
+    log_scan::refuse_damaged_log_of(&source).map_err(map_open_error)?;
+    if connection::probe_file(&source).map_err(map_open_error)? == 0 {
+        return Err(BackupError::Foreign(source));
+    }
+    refuse_foreign_objects(&source)?;
+    let failed = |error| map_copy_error(map_sqlite_error(&source, &source, error));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let backup = connection::open_connection(&source, flags).map_err(failed)?;
+    connection::set_up_reader(&backup).map_err(failed)?;
+    install_stop_handler(&backup, stop).map_err(failed)?;
+    if let Some(detail) = integrity::find_page_damage(&backup).map_err(failed)?.into_iter().next() {
+        return Err(BackupError::DamagedBackup { path: source, detail });
+    }
+    match integrity::find_inconsistent_rows(&backup).map_err(failed)?.into_iter().next() {
+        Some(detail) => Err(BackupError::InconsistentBackup { path: source, detail }),
+        None => Ok(()),
+    }
 }
 
 /// What is known about a copy that can replace the database.

@@ -1,4 +1,5 @@
-//! Backups: the schedule, the list of files and their download, a manual backup, and how to restore.
+//! Backups: the schedule, the list of files with their verification and download, a manual backup, a fresh one for a
+//! download, and how to restore.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use crate::clock::{self, Millis};
 use crate::doctor::{self, Finding};
 use crate::management::backups::{self, ScheduledBackup};
+use crate::web::manual_backup::BackupCheck;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
@@ -35,8 +37,8 @@ struct BackupsPage {
     /// Folder, interval, and number of retained backups.
     schedule: Option<(String, String, usize)>,
     state: Finding,
-    /// Newest first.
-    present: Vec<ScheduledBackup>,
+    /// Newest first, each with its last verification since the start.
+    present: Vec<(ScheduledBackup, Option<BackupCheck>)>,
     /// When the next scheduled backup is made at the latest.
     next: Option<PageTime>,
     /// Whether the admin may download backups.
@@ -52,6 +54,10 @@ impl BackupsPage {
     fn size(one: &ScheduledBackup) -> String {
         doctor::format_size(one.bytes)
     }
+
+    fn ended(check: &BackupCheck) -> PageTime {
+        PageTime::from_millis(check.at)
+    }
 }
 
 /// `GET /settings/backup`
@@ -59,6 +65,7 @@ pub(crate) async fn show_backups(admin: SystemAdmin, page_request: PageRequest) 
     let settings = page_request.state.server.settings.clone();
     let may_download = check_all_permissions(&admin).is_ok();
     let layout = PageLayout::new("Backups", Some(&admin.signed), NavigationEntry::Settings);
+    let checks = page_request.state.server.manual_backup.clone();
     let looked = blocking::run_blocking(move || {
         let schedule = settings.backups.as_ref();
         let mut present = schedule.map(|one| backups::list_scheduled_backups(&one.folder)).unwrap_or_default();
@@ -68,6 +75,8 @@ pub(crate) async fn show_backups(admin: SystemAdmin, page_request: PageRequest) 
             Some(PageTime::from_millis(backups::find_newest_backup_of(&present, now)?.checked_add(interval)?))
         });
         present.reverse();
+        let present = present.into_iter().map(|one| (checks.find_check(&one.name), one));
+        let present = present.map(|(check, one)| (one, check)).collect();
         BackupsPage {
             layout,
             tab: "backup",
@@ -99,10 +108,58 @@ pub(crate) async fn download_backup(admin: SystemAdmin, page_request: PageReques
     let disposition = format!("attachment; filename=\"{}\"", backup.name);
     let (bytes, context) = (backup.bytes, admin.context);
     page_request.write(move |tx| backups::record_backup_download(tx, &context, &backup)).await?;
+    Ok(stream_backup(file, bytes, disposition))
+}
+
+/// The response with the content of a backup.
+fn stream_backup(file: File, bytes: u64, disposition: String) -> HttpResponse {
     let body = SizedStream::new(bytes, Box::pin(stream::try_unfold((file, bytes), read_chunk)));
     let mut response = HttpResponse::Ok();
     response.content_type("application/vnd.sqlite3").insert_header((CONTENT_DISPOSITION, disposition));
-    Ok(response.body(body))
+    response.body(body)
+}
+
+/// `POST /settings/backup/download`: creates a backup for this download only. It needs no backup folder. Only for admins with
+/// all permissions, because it contains everything.
+pub(crate) async fn download_new_backup(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    check_all_permissions(&admin)?;
+    page_request.form::<EmptyBackupForm>(&admin.signed).await?;
+    let state = &page_request.state;
+    if let Some(detail) = doctor::find_copy_obstacle(&state.server.settings, &state.store.statistics()) {
+        return Err(PageError::Failed { status: 507, detail });
+    }
+    let Some(permit) = manual_backup::acquire_permit(&state.server.manual_backup) else {
+        let detail = "Another backup is being created or verified. Wait until it has ended.".to_owned();
+        return Err(PageError::Failed { status: 409, detail });
+    };
+    let data_dir = state.server.settings.data_dir.clone();
+    let work = rt::spawn(manual_backup::write_download(permit, state.store.clone(), data_dir, admin.context));
+    let failed = |problem: String| PageError::Failed { status: 503, detail: format!("No backup was made: {problem}.") };
+    let written = work.await.map_err(|_| failed("the server is stopping".to_owned()))?;
+    let download = written.map_err(|problem| failed(problem.to_string()))?;
+    let disposition = format!("attachment; filename=\"{}\"", download.backup.name);
+    Ok(stream_backup(download.file, download.backup.bytes, disposition))
+}
+
+/// `POST /settings/backup/{file}/verify`
+pub(crate) async fn verify_backup(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    page_request.form::<EmptyBackupForm>(&admin.signed).await?;
+    let (state, name) = (&page_request.state, page_request.path_parameter("file"));
+    let folder = state.server.settings.backups.as_ref().ok_or(PageError::NotFound)?.folder.clone();
+    let listed = folder.clone();
+    let found = blocking::run_blocking(move || {
+        backups::list_scheduled_backups(&listed).into_iter().map(|one| one.name).find(|one| *one == name)
+    });
+    let found = found.await.ok().flatten().ok_or(PageError::NotFound)?;
+    let Some(permit) = manual_backup::acquire_permit(&state.server.manual_backup) else {
+        return Ok(redirect_to("/settings/backup?done=backup-runs").finish());
+    };
+    let work = rt::spawn(manual_backup::run_backup_check(permit, state.store.clone(), (folder, found), admin.context));
+    match tokio::time::timeout(WAIT_MAX, work).await {
+        Ok(Ok(Ok(()))) => Ok(redirect_to("/settings/backup?done=verified").finish()),
+        Ok(_) => Err(PageError::Failed { status: 503, detail: "The backup was not verified.".to_owned() }),
+        Err(_) => Ok(redirect_to("/settings/backup?done=verify-runs").finish()),
+    }
 }
 
 /// Reads the next chunk of a file of which `left` bytes are to be sent.

@@ -23,6 +23,7 @@ const PHRASES: &[(&str, &str, SentenceEnd)] = &[
     ("api_key.revoked", "revoked the API key", SentenceEnd::Object),
     ("backup.created", "created a backup", SentenceEnd::Nothing),
     ("backup.downloaded", "downloaded a backup", SentenceEnd::Nothing),
+    ("backup.verified", "verified a backup", SentenceEnd::Nothing),
     ("clock.accepted", "accepted the time of the machine", SentenceEnd::Nothing),
     ("configuration.created", "created", SentenceEnd::Connection),
     ("configuration.deleted", "deleted", SentenceEnd::Connection),
