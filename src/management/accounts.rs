@@ -27,6 +27,14 @@ pub fn count_access(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result
     rows::count_access(at, find_account(at, scope, id)?.key)
 }
 
+/// Appends an audit entry for an export of the users of all configurations of the account scope. `is_filtered`: only those
+/// that a search has found.
+pub fn record_user_export(tx: &Tx<'_>, context: &AuditContext, file: &str, is_filtered: bool) -> Result<()> {
+    let after = Some(json!({"file": file, "isFiltered": is_filtered}));
+    let entry = NewAuditEntry::new("users.exported", None, after);
+    audit::append_entry(tx, context, &NewAuditEntry { account: context.scope.account(), ..entry })
+}
+
 /// Creates an account and returns it. The id of a deleted account can be used again.
 ///
 /// # Errors

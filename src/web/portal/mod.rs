@@ -131,6 +131,8 @@ fn connection_routes() -> Vec<PortalRoute> {
 fn resource_routes() -> Vec<PortalRoute> {
     vec![
         route_at("/find").get(connections::find_user::show_search),
+        route_at("/users").get(accounts::all_users::list_users),
+        route_at("/users/export.csv").get(accounts::all_users::export_users),
         route_at("/requests").get(connections::requests::list_all_requests),
         route_at("/requests/export.csv").get(connections::requests::export_all_requests),
         route_at("/connections/{id}/requests").get(connections::requests::list_calls),

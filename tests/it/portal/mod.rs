@@ -19,4 +19,5 @@ mod set_up;
 mod sign_in_records;
 mod signing_in;
 mod sso;
+mod users;
 mod webhooks;

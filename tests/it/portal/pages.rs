@@ -13,6 +13,8 @@ use crate::sample;
 const PAGES: &[(&str, [u16; 4])] = &[
     ("/", [200, 200, 200, 200]),
     ("/app", [200, 200, 200, 200]),
+    ("/users", [200, 200, 200, 200]),
+    ("/users/export.csv", [200, 200, 200, 200]),
     ("/connections", [200, 200, 200, 200]),
     ("/connections/export.csv", [200, 200, 200, 200]),
     ("/connections/new", [200, 200, 403, 200]),

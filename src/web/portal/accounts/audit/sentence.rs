@@ -66,6 +66,7 @@ const PHRASES: &[(&str, &str, SentenceEnd)] = &[
     ("token.created", "created a token of", SentenceEnd::Connection),
     ("token.revoked", "revoked a token of", SentenceEnd::Connection),
     ("token.updated", "changed a token of", SentenceEnd::Connection),
+    ("users.exported", "exported the users of all connections", SentenceEnd::Nothing),
     ("webhook.created", "created the webhook", SentenceEnd::Object),
     ("webhook.deleted", "deleted the webhook", SentenceEnd::Object),
 ];
