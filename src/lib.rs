@@ -24,6 +24,7 @@
 //! - [`management`]: use cases on accounts, configurations, tokens and admins
 //! - [`doctor`]: checks of an installation
 //! - [`delivery`]: sends events to webhooks
+//! - [`simulate`]: simulated identity providers
 //! - [`web`]: HTTP: SCIM, management API, portal
 //! - [`jobs`]: scheduled and background work
 //! - [`server`]: starts and stops the server
@@ -66,6 +67,8 @@ pub mod scim;
 #[cfg(not(feature = "simulation"))]
 pub mod server;
 pub mod settings;
+#[cfg(not(feature = "simulation"))]
+pub mod simulate;
 pub mod store;
 mod sync;
 #[cfg(not(feature = "simulation"))]

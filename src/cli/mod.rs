@@ -20,6 +20,7 @@ mod reversal;
 mod schema;
 mod self_service;
 mod token;
+mod trial;
 mod webhook;
 
 use std::ffi::OsString;
@@ -33,6 +34,7 @@ use clap_complete::Shell;
 
 use crate::VERSION;
 use crate::cli::config::data_folder::{self, DataFolderOrigin};
+use crate::cli::trial::simulate;
 use crate::error::Error;
 use crate::messages::render_for_operator;
 use crate::model::audit_context::AuditContext;
@@ -120,6 +122,8 @@ enum CliCommand {
     AcceptLoss(check::AcceptLossArgs),
     /// Check files, disk, backups, addresses and admins, and suggest fixes
     Doctor(doctor::DoctorArgs),
+    /// Check a SCIM server with the requests of an identity provider
+    Simulate(Box<simulate::SimulateArgs>),
     /// Check whether a running server is ready
     Health(health::HealthArgs),
     /// Print the documents: a list, or one of them
@@ -207,6 +211,7 @@ impl CliCommand {
             | Self::Init(_)
             | Self::Config(_)
             | Self::Health(_)
+            | Self::Simulate(_)
             | Self::Docs { .. }
             | Self::Completions { .. }
             | Self::Man(_)
@@ -251,6 +256,7 @@ fn execute_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<Exit
         Some(CliCommand::Check(args)) => return check::check_database(folder, &args),
         Some(CliCommand::AcceptLoss(args)) => return check::accept_loss(folder, &args),
         Some(CliCommand::Doctor(args)) => return doctor::run_doctor(&cli, &args),
+        Some(CliCommand::Simulate(args)) => return simulate::run_simulation(&args),
         Some(CliCommand::Health(args)) => return health::check_health(args),
         Some(CliCommand::Docs { topic }) => completions::print_documents(topic.as_deref())?,
         Some(CliCommand::Completions { shell }) => completions::print_completions(Cli::command(), shell)?,

@@ -45,6 +45,7 @@ mod secrets;
 mod service_state;
 mod settings;
 mod shutdown;
+mod simulate;
 mod tables;
 mod tenants;
 mod tombstones;

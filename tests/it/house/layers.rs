@@ -17,6 +17,7 @@ const ROWS: &[(&str, u8)] = &[
     ("sync", 0),
     ("thread_priority", 0),
     ("outgoing", 0),
+    ("simulate", 1),
     ("auth::secret", 0),
     ("error", 1),
     ("scim", 2),

@@ -1,5 +1,5 @@
 //! The calls of Microsoft's SCIM validator, with its two tests of authentication: users, groups, pages, discovery, and
-//! updates with null and with an empty string; each kind with its variants, and at the end a whole run on one connection.
+//! updates with null and with an empty string; each kind with its variants. `transcripts` plays its whole run on one connection.
 
 use serde_json::{Value, json};
 
@@ -7,6 +7,7 @@ use crate::app::{App, Client};
 use crate::caller::CONFIGURATIONS;
 use crate::oauth::form_request;
 use crate::sample::{ENTERPRISE, GROUP, USER, encode, operation, operations, removal};
+use crate::transcripts::replay;
 
 /// The targets of Entra's default mapping for users, with a first and a second value.
 fn mapping() -> Vec<(String, Value, Value)> {
@@ -335,136 +336,6 @@ fn the_default_mapping_is_discoverable() {
     assert_eq!(attribute(USER, "userName")["uniqueness"], "server");
 }
 
-fn count_found(client: &Client, collection: &str, filter: &str) -> Value {
-    client.get(&format!("{collection}?filter={}", encode(filter))).answered(200).json["totalResults"].clone()
-}
-
-/// Creates a resource like Entra ID: it looks for the resource first, and again afterwards.
-fn provision(client: &Client, collection: &str, body: &Value, filter: &str) -> String {
-    assert_eq!(count_found(client, collection, filter), 0, "{filter}");
-    let id = client.created(collection, body);
-    assert_eq!(client.find(collection, filter)[0]["id"], id.as_str());
-    format!("{collection}/{id}")
-}
-
-fn provision_user(client: &Client, name: &str) -> String {
-    provision(client, "/Users", &document(name), &format!("userName eq \"{name}\""))
-}
-
-/// Sets, changes and removes the manager.
-fn pass_manager_phases(client: &Client, path: &str, remove: &Value) {
-    let target = format!("{ENTERPRISE}:manager");
-    for (op, name) in [("Add", "first"), ("Replace", "second")] {
-        let boss = provision_user(client, &format!("{name}-boss-of-{}", path.trim_start_matches("/Users/")));
-        let id = boss.trim_start_matches("/Users/");
-        client.patch(path, &operation(op, &target, &json!(id))).answered(200);
-        assert_eq!(client.get(path).answered(200).json[ENTERPRISE]["manager"]["value"], id);
-    }
-    client.patch(path, remove).answered(200);
-    assert_eq!(client.get(path).answered(200).json[ENTERPRISE]["manager"], Value::Null);
-}
-
-/// Tests 1 to 7: create, update, disable, delete, manager, restore, and provisioning on demand.
-fn run_user_tests(client: &Client) {
-    let ada = provision_user(client, "run-ada");
-    let department = format!("{ENTERPRISE}:department");
-    let changes = json!([{"op": "Replace", "path": "title", "value": "Lead"},
-        {"op": "Replace", "path": department, "value": "Looms"}]);
-    client.patch(&ada, &operations(&changes)).answered(200);
-    let found = client.find("/Users", "userName eq \"run-ada\"");
-    assert_eq!((&found[0]["title"], &found[0][ENTERPRISE]["department"]), (&json!("Lead"), &json!("Looms")));
-    client.patch(&ada, &operation("Replace", "active", &json!("False"))).answered(200);
-    assert_eq!(client.find("/Users", "userName eq \"run-ada\"")[0]["active"], false);
-    client.delete(&ada).answered(204);
-    assert_eq!(count_found(client, "/Users", "userName eq \"run-ada\""), 0);
-    let grace = provision_user(client, "run-grace");
-    pass_manager_phases(client, &grace, &removal(&format!("{ENTERPRISE}:manager")));
-    // Removed from the application and assigned again: disabled and enabled, or deleted and created.
-    for active in [false, true] {
-        client.patch(&grace, &operation("Replace", "active", &json!(active))).answered(200);
-        assert_eq!(client.find("/Users", "userName eq \"run-grace\"")[0]["active"], active);
-    }
-    client.delete(&grace).answered(204);
-    let again = provision_user(client, "run-grace");
-    assert_ne!(again, grace);
-    provision_user(client, "run-on-demand");
-}
-
-/// Tests 8 to 14: the same for groups, and their members.
-fn run_group_tests(client: &Client) {
-    let group = |name: &str| json!({"schemas": [GROUP], "displayName": name, "externalId": format!("x-{name}")});
-    let provision_group =
-        |name: &str| provision(client, "/Groups", &group(name), &format!("displayName eq \"{name}\""));
-    let path = provision_group("run-group");
-    client.patch(&path, &operation("Replace", "displayName", &json!("run-group-2"))).answered(200);
-    assert_eq!(count_found(client, "/Groups", "displayName eq \"run-group-2\""), 1);
-    let member = provision_user(client, "run-member");
-    let element = json!([{"$ref": null, "value": member.trim_start_matches("/Users/")}]);
-    for (op, count) in [("Add", 1), ("Remove", 0)] {
-        client.patch(&path, &operation(op, "members", &element)).answered(200);
-        assert_eq!(super::values(&client.get(&path).answered(200).json["members"]).len(), count, "{op}");
-    }
-    client.delete(&path).answered(204);
-    assert_eq!(count_found(client, "/Groups", "displayName eq \"run-group-2\""), 0);
-    provision_group("run-group-on-demand");
-    client.delete(&provision_group("run-group-restored")).answered(204);
-    provision_group("run-group-restored");
-}
-
-/// Goes through the pages of five resources.
-fn pass_pages(client: &Client, collection: &str) {
-    let total = client.get(collection).answered(200).json["totalResults"].as_u64().unwrap();
-    assert!(total >= 11, "{collection} has {total}");
-    for page in 0..=total / 5 {
-        let start = page * 5 + 1;
-        let list = client.get(&format!("{collection}?startIndex={start}&count=5")).answered(200).json;
-        assert_eq!((&list["startIndex"], &list["totalResults"]), (&json!(start), &json!(total)));
-        assert_eq!(list["Resources"].as_array().unwrap().len() as u64, 5.min(total - page * 5));
-    }
-}
-
-/// Tests 15 to 20 and 23 to 25: calls that the validator sends itself.
-fn run_direct_tests(client: &Client) {
-    let schemas = client.get("/Schemas").answered(200).json;
-    let known: Vec<&Value> = schemas["Resources"].as_array().unwrap().iter().map(|schema| &schema["id"]).collect();
-    assert!([USER, ENTERPRISE, GROUP].iter().all(|id| known.contains(&&json!(id))), "{known:?}");
-    let path = format!("/Users/{}", client.created("/Users", &document("run-null")));
-    for value in [json!(""), Value::Null] {
-        let all: Vec<Value> =
-            mapping().iter().map(|(target, ..)| json!({"op": "Replace", "path": target, "value": value})).collect();
-        client.patch(&path, &operations(&all.into())).answered(200);
-        let after = client.get(&path).answered(200).json;
-        for (target, ..) in mapping() {
-            let left = value_at(&after, &target);
-            assert!(left.is_null() || left == "", "{target}: {after}");
-        }
-    }
-    let path = format!("/Users/{}", client.created("/Users", &document("run-direct")));
-    let all: Vec<Value> = mapping().iter().map(|row| json!({"op": "Replace", "path": row.0, "value": row.1})).collect();
-    client.patch(&path, &operations(&all.into())).answered(200);
-    let after = client.get(&path).answered(200).json;
-    assert!(mapping().iter().all(|row| value_at(&after, &row.0) == row.1), "{after}");
-    for number in 0..11 {
-        client.created("/Users", &document(&format!("run-page-{number}")));
-        let group = json!({"schemas": [GROUP], "displayName": format!("run-page-{number}")});
-        let group = format!("/Groups/{}", client.created("/Groups", &group));
-        client.patch(&group, &operation("Replace", "displayName", &json!(format!("run-{number}")))).answered(200);
-        assert_eq!(client.get(&group).answered(200).json["displayName"], format!("run-{number}"));
-    }
-    pass_pages(client, "/Users");
-    pass_pages(client, "/Groups");
-    pass_manager_phases(client, &path, &operation("Replace", &format!("{ENTERPRISE}:manager"), &json!("")));
-}
-
-/// The tests through Entra ID arrive as the calls of its provisioning service.
-#[test]
-fn a_whole_run_passes_on_one_connection() {
-    let client = client();
-    run_user_tests(&client);
-    run_group_tests(&client);
-    run_direct_tests(&client);
-}
-
 /// The validator gets an access token by client credentials, and its calls have it.
 #[test]
 fn a_whole_run_passes_with_an_access_token() {
@@ -479,9 +350,7 @@ fn a_whole_run_passes_with_an_access_token() {
     let issued = form_request(app, "/oauth2/token", &pairs).send().answered(200);
     assert_eq!((&issued.json["token_type"], &issued.json["expires_in"]), (&json!("Bearer"), &json!(3_600)));
     let client = Client { token: issued.text("access_token"), ..client };
-    run_user_tests(&client);
-    run_group_tests(&client);
-    run_direct_tests(&client);
+    replay("entra-validator", &client);
     let wrong = Client { token: format!("rca_{}", "x".repeat(43)), ..client };
     wrong.get("/Users").answered(401);
 }

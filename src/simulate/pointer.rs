@@ -3,16 +3,16 @@
 use serde_json::Value;
 
 /// The value at the pointer, if it exists.
-pub(super) fn pick<'v>(document: &'v Value, pointer: &str) -> Option<&'v Value> {
+pub(super) fn pick_value<'v>(document: &'v Value, pointer: &str) -> Option<&'v Value> {
     if pointer.is_empty() || pointer == "/" {
         return Some(document);
     }
-    let path = pointer.strip_prefix('/').unwrap_or_else(|| panic!("a pointer starts with /: {pointer}"));
-    segments(path).into_iter().try_fold(document, |here, segment| step(here, &segment))
+    let path = pointer.strip_prefix('/')?;
+    split_segments(path).into_iter().try_fold(document, |here, segment| step_into(here, &segment))
 }
 
 /// The segments between slashes; a slash inside brackets belongs to its segment.
-fn segments(path: &str) -> Vec<String> {
+fn split_segments(path: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0_i32;
     for c in path.chars() {
@@ -23,14 +23,14 @@ fn segments(path: &str) -> Vec<String> {
         }
         if c == '/' && depth == 0 {
             parts.push(String::new());
-        } else {
-            parts.last_mut().unwrap().push(c);
+        } else if let Some(part) = parts.last_mut() {
+            part.push(c);
         }
     }
     parts
 }
 
-fn step<'v>(here: &'v Value, segment: &str) -> Option<&'v Value> {
+fn step_into<'v>(here: &'v Value, segment: &str) -> Option<&'v Value> {
     let selector = segment.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).and_then(|s| s.split_once('='));
     if let Some((key, expected)) = selector {
         return here.as_array()?.iter().find(|item| item.get(key).is_some_and(|value| reads_as(value, expected)));
@@ -54,13 +54,18 @@ fn reads_as(value: &Value, text: &str) -> bool {
     plain == text
 }
 
-#[test]
-fn pointers_find_elements_by_content_and_keys_in_any_case() {
-    let document =
-        serde_json::json!({"Emails": [{"type": "work", "value": "a"}, {"primary": true, "value": "b"}], "a/b": 1});
-    assert_eq!(pick(&document, "/emails/[type=work]/VALUE"), Some(&"a".into()));
-    assert_eq!(pick(&document, "/emails/[primary=true]/value"), Some(&"b".into()));
-    assert_eq!(pick(&document, "/emails/-1/value"), Some(&"b".into()));
-    assert_eq!(pick(&document, "/a~1b"), Some(&1.into()));
-    assert_eq!(pick(&document, "/emails/2"), None);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_find_elements_by_content_and_keys_in_any_case() {
+        let document =
+            serde_json::json!({"Emails": [{"type": "work", "value": "a"}, {"primary": true, "value": "b"}], "a/b": 1});
+        assert_eq!(pick_value(&document, "/emails/[type=work]/VALUE"), Some(&"a".into()));
+        assert_eq!(pick_value(&document, "/emails/[primary=true]/value"), Some(&"b".into()));
+        assert_eq!(pick_value(&document, "/emails/-1/value"), Some(&"b".into()));
+        assert_eq!(pick_value(&document, "/a~1b"), Some(&1.into()));
+        assert_eq!(pick_value(&document, "/emails/2"), None);
+    }
 }

@@ -1,0 +1,3 @@
+//! Commands that need no installation: simulated identity providers.
+
+pub(super) mod simulate;
