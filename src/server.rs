@@ -260,17 +260,33 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
     let store = Store::open_for_server_with(&settings.data_dir, settings.limits.writes_waiting)?;
     jobs::clock_watch::check_start(&store)?;
     settings.scrub_bytes_per_second.map_or(Ok(()), |rate| store.start_scrub(rate))?;
+    serve_until_stopped(settings, &store, |bound| {
+        listen::print_notice(&format!("listening on {}", listen::listen_url(bound.tls.as_ref(), bound.address)));
+        let urls = provisioning_url(&bound.state.server.public_url(), "");
+        listen::print_notice(&format!("provisioning URLs begin with {urls}"));
+        listen::warn_of_url(&bound.state.server.public_url(), bound.tls.as_ref());
+        announce_setup(&store)
+    })?;
+    store.close();
+    Ok(())
+}
+
+/// Serves an open store until the process receives a signal to stop. `announce` is called when the server listens.
+///
+/// # Errors
+/// The address cannot be bound, or the errors of `announce`.
+pub(crate) fn serve_until_stopped(
+    settings: &Settings,
+    store: &Store,
+    announce: impl FnOnce(&BoundServer) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
         let ends = service_manager::StopSignals::listen()?;
         let hangups = certificates::HangupSignal::listen()?;
         let bound = build_server(settings, store.clone())?;
         let metrics = start_metrics(settings, &bound.state)?;
+        announce(&bound)?;
         let listening = listen::listen_url(bound.tls.as_ref(), bound.address);
-        listen::print_notice(&format!("listening on {listening}"));
-        let urls = provisioning_url(&bound.state.server.public_url(), "");
-        listen::print_notice(&format!("provisioning URLs begin with {urls}"));
-        listen::warn_of_url(&bound.state.server.public_url(), bound.tls.as_ref());
-        announce_setup(&store)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let writer = actix_web::rt::spawn(store_activity_periodically(bound.state.clone(), stopped));
         let workers = [
@@ -309,10 +325,8 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         // Ends immediately, unless it is writing.
         let _ = writer.await;
         bound.state.usage.flush_all(&bound.state.store).await;
-        Ok::<_, anyhow::Error>(())
-    })?;
-    store.close();
-    Ok(())
+        Ok(())
+    })
 }
 
 async fn store_activity_periodically(state: web::Data<AppState>, mut stopped: oneshot::Receiver<()>) {

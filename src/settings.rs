@@ -50,7 +50,7 @@ const URL_MAX_BYTES: usize = 512;
 
 /// Returns the arguments of a server without settings. `None` if one of them has no default.
 fn parse_default_args<A: Args>() -> Option<A> {
-    let command = A::augment_args(Command::new("defaults").no_binary_name(true));
+    let command = A::augment_args(Command::new("defaults").no_binary_name(true)).mut_args(|arg| arg.env(None));
     A::from_arg_matches(&command.try_get_matches_from(std::iter::empty::<&str>()).ok()?).ok()
 }
 
@@ -174,6 +174,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Default quotas of configurations and accounts.
     pub quotas: QuotaSettings,
+    /// Whether this is the server of `rollcall demo`, whose setup URL signs in without a form.
+    pub demo: bool,
 }
 
 impl Settings {
@@ -203,7 +205,16 @@ impl Settings {
             limits: serve.limits.limits(),
             quotas: serve.quotas.quotas(),
             warnings,
+            demo: false,
         })
+    }
+
+    /// Returns the settings of `rollcall demo`: defaults on that folder and address, independent of variables and files.
+    /// `None` if a setting has no default.
+    pub fn for_demo(data_dir: PathBuf, listen: SocketAddr) -> Option<Self> {
+        let serve = ServeArgs { listen: Some(listen), ..parse_default_args()? };
+        let settings = Self::new(DataDir { data_dir }, serve, Vec::new()).ok()?;
+        Some(Self { demo: true, backups: None, metrics: None, log_level: LevelFilter::ERROR, ..settings })
     }
 }
 

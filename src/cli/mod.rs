@@ -34,7 +34,7 @@ use clap_complete::Shell;
 
 use crate::VERSION;
 use crate::cli::config::data_folder::{self, DataFolderOrigin};
-use crate::cli::trial::simulate;
+use crate::cli::trial::{demo, simulate};
 use crate::error::Error;
 use crate::messages::render_for_operator;
 use crate::model::audit_context::AuditContext;
@@ -67,6 +67,8 @@ enum CliCommand {
     Serve(Box<ServeArgs>),
     /// Write a settings file and create the data folder
     Init(config::init::InitArgs),
+    /// Run a server with invented customers and simulated identity providers
+    Demo(demo::DemoArgs),
     /// Show and check the settings: flags, variables and rollcall.toml
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -212,6 +214,7 @@ impl CliCommand {
             | Self::Config(_)
             | Self::Health(_)
             | Self::Simulate(_)
+            | Self::Demo(_)
             | Self::Docs { .. }
             | Self::Completions { .. }
             | Self::Man(_)
@@ -236,6 +239,7 @@ fn execute_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<Exit
         None => Cli::command().print_help()?,
         Some(CliCommand::Serve(serve)) => server::run_server(&Settings::new(cli.data_dir, *serve, sources.warnings)?)?,
         Some(CliCommand::Init(args)) => config::init::initialize(&cli, &args)?,
+        Some(CliCommand::Demo(args)) => demo::run_demo(args)?,
         Some(CliCommand::Config(command)) => config::run_config_command(&cli, &sources, &command)?,
         Some(CliCommand::Configuration(command)) => configuration::run_configuration_command(folder, command)?,
         Some(CliCommand::Quota(command)) => quota::run_quota_command(folder, command)?,

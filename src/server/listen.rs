@@ -36,7 +36,7 @@ pub(super) fn explain_bind_error(flag: &str, address: SocketAddr, error: &io::Er
 }
 
 /// Rejects plain HTTP on an address that other machines can reach.
-pub(super) fn refuse_plain_http(settings: &Settings) -> anyhow::Result<()> {
+pub(crate) fn refuse_plain_http(settings: &Settings) -> anyhow::Result<()> {
     settings
         .transport
         .check_listen_address(settings.listen)

@@ -12,11 +12,13 @@ mod player;
 mod pointer;
 mod report;
 mod scope;
+mod workforce;
 
 pub use conversation::{CheckLevel, Conversation, Library, SourceLink};
 pub use exchange::{CertificateTrust, ConnectOptions, TargetServer};
 pub use player::{CheckOutcome, CheckResult, ConversationReport, PlayOptions, play_conversation};
 pub use report::SimulationReport;
+pub use workforce::{ProviderStyle, SimulatedCompany};
 
 /// Returns an access token by client credentials (RFC 6749 section 4.4), with the credentials in the body as Entra sends
 /// them.

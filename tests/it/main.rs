@@ -11,6 +11,7 @@ mod clock;
 mod concurrency;
 mod conformance;
 mod damage;
+mod demo;
 mod doctor;
 mod document_memory;
 mod durability;

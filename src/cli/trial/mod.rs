@@ -1,3 +1,4 @@
-//! Commands that need no installation: simulated identity providers.
+//! Commands that need no installation: a demonstration, and simulated identity providers.
 
+pub(super) mod demo;
 pub(super) mod simulate;

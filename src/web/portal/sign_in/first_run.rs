@@ -55,12 +55,38 @@ impl FirstRunPage {
 /// `GET /setup/{code}`
 pub(crate) async fn show_first_run(page_request: PageRequest) -> PageResult {
     let code = page_request.path_parameter("code");
-    check_code(&page_request.state.store, &secret::digest_text(&code))?;
+    let digest = secret::digest_text(&code);
+    check_code(&page_request.state.store, &digest)?;
+    if page_request.state.server.settings.demo {
+        return sign_in_demo_owner(&page_request, digest).await;
+    }
     let fields = FirstRunForm {
         public_url: server::suggest_public_url(&page_request.request, &page_request.state),
         ..FirstRunForm::default()
     };
     Ok(form_page(200, &page_request.state.server, code, fields, Vec::new()))
+}
+
+/// Creates and signs in the owner of `rollcall demo`. Its data is invented and its server is not reachable from other
+/// machines, so the URL leads to the home page without a form. It works once, as in the first run.
+async fn sign_in_demo_owner(page_request: &PageRequest, code: TokenDigest) -> PageResult {
+    let (request, state) = (&page_request.request, &page_request.state);
+    let owner = AdminDraft {
+        id: clock::new_id(),
+        email: "owner@demo.example".to_owned(),
+        name: "Demo owner".to_owned(),
+        role: OWNER.to_owned(),
+        account: None,
+        password_digest: None,
+    };
+    let (cookie, session_digest, session) = session::begin_session(request, &state.server, &owner.id)?;
+    let context = audit_context(request, &owner);
+    let saved = page_request.write(move |tx| {
+        admins::create_first_owner(tx, &context, &code, &owner)?;
+        sessions::start_session(tx, &session_digest, &session)
+    });
+    saved.await?;
+    Ok(redirect_to("/").cookie(cookie).finish())
 }
 
 fn form_page(
