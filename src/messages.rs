@@ -397,6 +397,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::StagedWithSync => {
             "a staged configuration is paused until it goes live: leave out syncToUserManagement, or set it to false"
         }
+        Reason::SimulatedNotLive => {
+            "a temporary connection with invented users does not go live: remove its data instead"
+        }
         Reason::ConnectionNameTaken => "connectionName {name} is taken in this account: choose another",
         Reason::PageDefaultAboveMax => "switches.pageDefault ({default}) must not be above pageMax ({max})",
         Reason::StoredAttributeUnknown => {

@@ -367,6 +367,7 @@ reasons! {
     ConfigurationNoLongerExists "configuration_no_longer_exists" NotFound ();
     ConfigurationNotDeleted "configuration_not_deleted" NotFound ("id");
     StagedWithSync "staged_with_sync" Invalid ["staged"] ();
+    SimulatedNotLive "simulated_not_live" Conflict ["syncToUserManagement"] ();
     ConnectionNameTaken "connection_name_taken" Conflict ["connectionName"] ("name");
     PageDefaultAboveMax "page_default_above_max" Conflict ["switches.pageDefault"] ("default", "max");
     StoredAttributeUnknown "stored_attribute_unknown" Conflict ["switches.wantedAttributes"] ("name");

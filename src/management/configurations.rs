@@ -63,6 +63,9 @@ pub fn set_sync(tx: &Tx<'_>, context: &AuditContext, id: &str, sync: bool) -> Re
     if found.sync == sync {
         return Ok(());
     }
+    if sync && found.is_simulated() {
+        return Err(Reason::SimulatedNotLive.into());
+    }
     rows::set_sync(tx, found.key, sync)?;
     // What is held from now on does not belong to it.
     hold_rows::forget_ended_hold(tx, found.key)?;

@@ -82,6 +82,16 @@ pub struct Configuration {
     pub held: bool,
 }
 
+/// Provider of temporary configurations, whose users are invented.
+pub const SIMULATED_PROVIDER: &str = "simulated";
+
+impl Configuration {
+    /// Whether it is temporary, and its users are invented.
+    pub fn is_simulated(&self) -> bool {
+        self.provider.as_deref() == Some(SIMULATED_PROVIDER)
+    }
+}
+
 /// A configuration and its account, for shares that are divided between accounts and then between their configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConfigurationKey {

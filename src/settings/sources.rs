@@ -26,8 +26,7 @@ const EMPTY_FILE: &str = "/dev/null";
 /// Prefix of all variables of this program.
 const PREFIX: &str = "ROLLCALL_";
 /// Commands that read no settings and therefore work while the settings are not valid.
-const WITHOUT_SETTINGS: [&str; 8] =
-    ["help", "version", "completions", "man", "docs", "init", "simulate", "demo"];
+const WITHOUT_SETTINGS: [&str; 8] = ["help", "version", "completions", "man", "docs", "init", "simulate", "demo"];
 /// Command that shows all settings.
 const ABOUT_SETTINGS: &str = "config";
 /// Its subcommand that prints an example file. It works while the settings are not valid.

@@ -183,7 +183,7 @@ fn print_introduction(
     key: &BearerToken,
     folder: &DemoFolder,
 ) -> anyhow::Result<()> {
-    let (setup, url) = (server::create_setup_url(store)?, bound.state.server.public_url());
+    let (setup, url) = (server::create_setup_url(store, None)?.url, bound.state.server.public_url());
     let lifetime = if folder.is_temporary { "removed when the demo ends" } else { "stays when the demo ends" };
     output::print_line(&format!(
         "Rollcall demo: two invented customers whose simulated identity providers provision 20 users and 3 groups,\n\

@@ -15,6 +15,7 @@ mod routes;
 mod settings;
 mod setup;
 mod sign_in;
+mod simulation;
 mod time_zone;
 mod timestamps;
 mod usage;
@@ -107,6 +108,8 @@ fn connection_routes() -> Vec<PortalRoute> {
         route_at("/connections/{id}/undo")
             .get(connections::deleted_resources::reversal::show_reversal)
             .post(connections::deleted_resources::reversal::start_reversal),
+        route_at("/connections/{id}/simulation").post(simulation::start_simulation),
+        route_at("/connections/{id}/simulation/remove").post(simulation::remove_simulation),
         route_at("/connections/{id}/preview").get(connections::preview::show_preview),
         route_at("/connections/{id}/quotas").post(connections::overview::save_limits),
         route_at("/connections/{id}/token").get(connections::overview::show_new_credentials),

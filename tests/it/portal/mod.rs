@@ -18,6 +18,7 @@ mod replays;
 mod set_up;
 mod sign_in_records;
 mod signing_in;
+mod simulation;
 mod sso;
 mod users;
 mod webhooks;

@@ -136,6 +136,8 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/connections/new", [403, 403, 403]),
     ("/connections/bulk", [403, 403, 403]),
     ("/connections/{connection}/sync", [403, 403, 403]),
+    ("/connections/{connection}/simulation", [403, 403, 403]),
+    ("/connections/{connection}/simulation/remove", [403, 403, 403]),
     ("/connections/{connection}/hold", [403, 403, 403]),
     ("/connections/{connection}/undo", [403, 403, 403]),
     ("/connections/{connection}/requests/{request}/replay", [403, 403, 403]),

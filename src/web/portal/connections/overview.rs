@@ -118,6 +118,16 @@ impl ConnectionView {
         self.overview.configuration.deleted_at.is_some()
     }
 
+    /// Whether it is a temporary connection with invented users.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.overview.configuration.is_simulated()
+    }
+
+    /// Whether a simulated provider can show what its first sync will look like.
+    pub(crate) fn may_be_simulated(&self) -> bool {
+        self.overview.configuration.last_seen.is_none() && !self.is_simulated() && !self.is_deleted()
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.overview.configuration.connection_name
     }
