@@ -40,6 +40,7 @@ mod personal_data;
 mod portal;
 mod properties;
 mod protocol;
+mod readme;
 mod restore_credentials;
 mod sample;
 mod secrets;
