@@ -2,19 +2,25 @@
 //! field and the fix. `{name}` is a parameter of the error, `{field}` its field.
 
 mod notes;
+mod page_sentences;
 #[cfg(test)]
 mod tests;
 
 pub use self::notes::{render_note, template_of_note};
+pub use self::page_sentences::{capitalize, render_sentence};
 use crate::error::{Error, Reason};
 
 /// The sentence of an error, with its parameters filled in. The part of the request comes first: `Operations[2]: …`.
 pub fn render_message(error: &Error) -> String {
+    fill_template(error, template_of(error.reason()))
+}
+
+fn fill_template(error: &Error, template: &str) -> String {
     let mut text = error.location().map(|location| format!("{location}: ")).unwrap_or_default();
     if let Some(sentence) = error.sentence() {
         return text + sentence;
     }
-    let mut rest = template_of(error.reason());
+    let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
         let Some((name, tail)) = after.split_once('}') else { break };
@@ -32,18 +38,6 @@ pub fn render_for_operator(error: &Error) -> String {
         Some(detail) => format!("{} ({detail})", render_message(error)),
         None => render_message(error),
     }
-}
-
-/// The same for a page: with a capital letter and a full stop.
-pub fn render_sentence(error: &Error) -> String {
-    format!("{}.", capitalize(&render_message(error)))
-}
-
-/// The text with a capital letter at its start.
-pub fn capitalize(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    first + chars.as_str()
 }
 
 /// The sentence of a reason with its placeholders.
@@ -181,7 +175,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::BulkNotSupported => "Bulk is not supported; see ServiceProviderConfig",
         Reason::DiscoveryDocumentNotFound => "there is no such discovery document; see the list of documents",
         Reason::DiscoveryFilterForbidden => "discovery documents cannot be filtered",
-        Reason::ScimResourceNotFound => "there is no such resource in this configuration",
+        Reason::ScimResourceNotFound => "there is no user or group with this id in this configuration",
         Reason::EntityTagInvalid => "If-Match and If-None-Match take entity tags such as W/\"3\", a list of them, or *",
         Reason::VersionMismatch => "the resource has changed: its version is now {version}; read it again",
         Reason::VersionExcluded => "the resource has the version {version}, which If-None-Match excludes",
@@ -365,7 +359,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::SchemaMemberTexts => "{member} of {field} must contain only short texts",
         // Names and values.
         Reason::NameLength => "{field} must have 1 to {max} characters",
-        Reason::NameControlCharacters => "{field} must not contain control characters",
+        Reason::NameControlCharacters => "{field} must not contain control characters or hidden characters",
         Reason::AdminNameLength => "the name must have 1 to {max} characters",
         Reason::EmailInvalid => "the e-mail address must look like name@example.com",
         Reason::PasswordTooShort => "use at least {min} characters",

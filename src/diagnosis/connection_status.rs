@@ -3,7 +3,7 @@
 use crate::clock::Millis;
 use crate::diagnosis::describe_cause;
 use crate::model::configuration::Configuration;
-use crate::model::request::CallHealth;
+use crate::model::request::{CallHealth, FailureCause};
 use crate::model::webhook::DeliveryHealth;
 use crate::providers::IdentityProvider;
 
@@ -26,6 +26,15 @@ pub enum ConnectionStatus {
     Held,
 }
 
+/// The last request to a configuration that never got one with a valid token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RejectedAttempt {
+    /// When it arrived.
+    pub at: Millis,
+    /// Why it was rejected, if that is recorded.
+    pub cause: Option<FailureCause>,
+}
+
 /// What the status of a configuration depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct StatusFacts<'a> {
@@ -33,6 +42,8 @@ pub struct StatusFacts<'a> {
     pub configuration: &'a Configuration,
     /// Health of its recent calls.
     pub calls: &'a CallHealth,
+    /// The last request, if none had a valid token yet.
+    pub attempt: Option<RejectedAttempt>,
     /// Health of the deliveries of its events.
     pub deliveries: &'a DeliveryHealth,
     /// Its provider.
@@ -98,9 +109,11 @@ impl ConnectionStatus {
         let name = provider.name;
         let ago = |at: Option<Millis>| at.map_or_else(|| "never".to_owned(), |at| format_ago(now - at));
         match self {
-            Self::Waiting => {
-                format!("Nothing received yet. Follow the setup steps, then test the connection in {name}.")
-            }
+            Self::Waiting => facts.attempt.map_or_else(
+                || format!("Nothing received yet. Follow the setup steps, then test the connection in {name}."),
+                |attempt| describe_attempt(attempt, name, now),
+            ),
+            Self::Testing if facts.calls.failures > 0 => describe_rejected_test(facts.calls, name),
             Self::Testing => format!("{name} is connected. Assign a user to start syncing."),
             Self::Live => format!("Last change {}, last request {}.", ago(one.last_sync), ago(one.last_seen)),
             Self::Quiet => {
@@ -125,6 +138,25 @@ impl ConnectionStatus {
             }
         }
     }
+}
+
+/// Why a connection waits although requests arrive.
+fn describe_attempt(attempt: RejectedAttempt, name: &str, now: Millis) -> String {
+    let ago = format_ago(now - attempt.at);
+    let cause = attempt.cause.and_then(describe_cause).map_or_else(String::new, |cause| format!(": {cause}"));
+    format!(
+        "Requests arrive, but none had a valid token yet. The last one was rejected {ago}{cause}. Enter URL and token again in {name}."
+    )
+}
+
+/// Why a connection has no user although requests have a valid token.
+fn describe_rejected_test(health: &CallHealth, name: &str) -> String {
+    let cause = health.last_cause.and_then(describe_cause).map_or_else(String::new, |cause| format!(": {cause}"));
+    let last = match health.failures {
+        1 => "the last request was rejected".to_owned(),
+        count => format!("the last {count} requests were rejected"),
+    };
+    format!("{name} is connected, but {last}{cause}. See the request log.")
 }
 
 fn describe_failing_calls(health: &CallHealth, name: &str) -> String {
@@ -181,9 +213,10 @@ pub fn format_until(at: Millis, now: Millis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Reason;
     use crate::model::account::AccountRef;
     use crate::model::configuration::ConfigurationSource;
-    use crate::model::request::{CallOutcome, FailureCause, TokenRefusal};
+    use crate::model::request::{CallOutcome, TokenRefusal};
     use crate::model::switches::Switches;
     use crate::providers::find_provider;
 
@@ -213,7 +246,7 @@ mod tests {
 
     fn facts<'a>(configuration: &'a Configuration, calls: &'a CallHealth, now: Millis) -> StatusFacts<'a> {
         let provider = find_provider("entra").unwrap();
-        StatusFacts { configuration, calls, deliveries: &DELIVERED, provider, now }
+        StatusFacts { configuration, calls, attempt: None, deliveries: &DELIVERED, provider, now }
     }
 
     #[test]
@@ -254,6 +287,24 @@ mod tests {
             assert_eq!(ConnectionStatus::from_facts(&facts), status);
             assert!(!status.describe(&facts).is_empty());
         }
+    }
+
+    #[test]
+    fn rejected_requests_before_the_first_success_are_named_in_the_sentence() {
+        let (waiting, mut calls) = (one(None, None, true), CallHealth::default());
+        let cause = Some(FailureCause::Token(TokenRefusal::UnknownToken));
+        let attempt = Some(RejectedAttempt { at: 0, cause });
+        let facts_of_waiting = StatusFacts { attempt, ..facts(&waiting, &calls, HOUR) };
+        let sentence = ConnectionStatus::Waiting.describe(&facts_of_waiting);
+        assert!(!sentence.contains("Nothing received"), "{sentence}");
+        assert!(sentence.contains("The last one was rejected 1 hour ago: the token is unknown."), "{sentence}");
+        calls.add_call(CallOutcome::Failed, 1, Some(FailureCause::Reason(Reason::UserNameTaken)));
+        let testing = one(Some(0), None, true);
+        let sentence = ConnectionStatus::Testing.describe(&facts(&testing, &calls, HOUR));
+        assert!(sentence.contains("the last request was rejected: userName is taken."), "{sentence}");
+        calls.add_call(CallOutcome::Succeeded, 2, None);
+        let sentence = ConnectionStatus::Testing.describe(&facts(&testing, &calls, HOUR));
+        assert!(sentence.contains("Assign a user"), "{sentence}");
     }
 
     #[test]

@@ -10,8 +10,8 @@ mod tests;
 use serde_json::Value;
 
 pub use self::oauth_rules::OAUTH_RULES;
-pub use self::rules::{EXPLANATION_RULES, ExplanationRule};
-pub use self::summary::summarize_call;
+pub use self::rules::{EXPLANATION_RULES, ExplanationRule, has_endpoint_twice};
+pub use self::summary::{left_unchanged, summarize_call};
 
 use crate::error::Reason;
 use crate::model::request::{FailureCause, LoggedCall};
@@ -123,8 +123,13 @@ pub fn describe_cause(cause: FailureCause) -> Option<&'static str> {
         FailureCause::Token(refusal) => (call.status, call.refusal) = (401, Some(refusal.to_string())),
         FailureCause::Reason(reason) => (call.status, call.reason) = (reason.kind().status(), Some(reason)),
     }
+    describe_rejection(&call)
+}
+
+/// Returns why a call failed, as the end of a sentence, from its reason alone. `None` if no rule explains it.
+pub fn describe_rejection(call: &LoggedCall) -> Option<&'static str> {
     let facts = CallContext {
-        call: &call,
+        call,
         relative_path: "",
         filter: None,
         request: None,

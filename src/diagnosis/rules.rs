@@ -230,6 +230,49 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         applies: |facts| facts.call.method != "GET" && facts.is_refused_as("invalidPath"),
     },
     ExplanationRule {
+        id: "unknown-operation",
+        refusal_reason: "the operation is not add, replace or remove",
+        what: "A PATCH request has an operation whose “op” is missing, or is not one of add, replace and remove.",
+        advice: "Let the template send add, replace or remove as “op” of each operation.",
+        location: SettingLocation::Client,
+        applies: |facts| facts.failed_for(&[Reason::OpMissing, Reason::OpUnknown]),
+    },
+    ExplanationRule {
+        id: "no-target",
+        refusal_reason: "there is no value at the path",
+        what: "It tried to replace or remove a value that the user or group does not have: nothing matches the filter in the path.",
+        advice: "Let it add the value first, with the operation add. Or turn on “Create missing values on PATCH replace” in the settings of this connection.",
+        location: SettingLocation::Mapping,
+        applies: |facts| facts.failed_for(&[Reason::PathSelectsNothing]),
+    },
+    ExplanationRule {
+        id: "remove-without-path",
+        refusal_reason: "it removes without a path",
+        what: "A PATCH request has a remove operation that does not name what to remove.",
+        advice: "Let the template send the attribute as “path” of the remove operation.",
+        location: SettingLocation::Client,
+        applies: |facts| facts.failed_for(&[Reason::RemoveWithoutPath]),
+    },
+    ExplanationRule {
+        id: "content-type",
+        refusal_reason: "the content type is not JSON",
+        what: "The body has a content type or an encoding that this server does not read. It reads application/scim+json and application/json, not compressed.",
+        advice: "Let the client send the header Content-Type: application/scim+json, and the body without compression.",
+        location: SettingLocation::Client,
+        applies: |facts| facts.failed_for(&[Reason::ContentTypeUnsupported, Reason::BodyCompressed]),
+    },
+    ExplanationRule {
+        id: "changed-missing",
+        refusal_reason: "the user or group does not exist here",
+        what: "It tried to change a user or group that does not exist here. It was deleted on this server, or it belongs to another connection.",
+        advice: "Remove the user from the app and assign it again, or restart provisioning, so that the provider creates it again.",
+        location: SettingLocation::Assignments,
+        applies: |facts| {
+            let is_change = matches!(&*facts.call.method, "PUT" | "PATCH");
+            is_change && facts.failed_for(&[Reason::ScimResourceNotFound]) && !has_endpoint_twice(facts.relative_path)
+        },
+    },
+    ExplanationRule {
         id: "single-quotes",
         refusal_reason: "a filter uses single quotes",
         what: "A filter has text in single quotes; the standard requires double quotes.",
@@ -290,8 +333,8 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
     },
     ExplanationRule {
         id: "quota-exceeded",
-        refusal_reason: "a quota is reached",
-        what: "It would store more than a quota of this connection or of its account allows.",
+        refusal_reason: "a limit is reached",
+        what: "It would store more than a limit of this connection or of its customer allows.",
         advice: "Remove users, groups or memberships that are not needed, or ask the operator for a higher limit. Deletions and changes that add nothing still work.",
         location: SettingLocation::Assignments,
         applies: |facts| facts.failed_for(&[Reason::QuotaExceeded]),
@@ -299,7 +342,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
     ExplanationRule {
         id: "active-user-limit",
         refusal_reason: "the limit of active users is reached",
-        what: "It would activate more users than the limit of this connection or of its account allows.",
+        what: "It would activate more users than the limit of this connection or of its customer allows.",
         advice: "Deactivate or delete users that are not needed, or ask the operator for a higher limit. The provider got the sentence of the operator as the answer.",
         location: SettingLocation::Assignments,
         applies: |facts| facts.failed_for(&[Reason::ActiveUserLimitReached]),
@@ -328,7 +371,7 @@ fn split_segments(path: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Returns whether an endpoint name follows a collection name: `/Users/Users`, `/Groups/ServiceProviderConfig`.
-fn has_endpoint_twice(below: &str) -> bool {
+pub fn has_endpoint_twice(below: &str) -> bool {
     let mut parts = split_segments(below);
     let in_collection = parts.next().is_some_and(|first| matches!(first, "Users" | "Groups"));
     let endpoints = ["Users", "Groups", "ServiceProviderConfig", "Schemas", "ResourceTypes", "Bulk", "Me"];

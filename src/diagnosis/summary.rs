@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::{CallContext, find_rule};
+use crate::error::Reason;
 use crate::messages::capitalize;
+use crate::scim::dialect::{DialectNote, NoteCode};
+use crate::scim::timestamp::parse_timestamp;
 
 /// Most attributes named in a sentence.
 const NAMED_MAX: usize = 3;
@@ -18,7 +21,7 @@ pub fn summarize_call(facts: &CallContext<'_>) -> String {
     let looked_up = matches!(&*call.method, "GET" | "HEAD") && call.status == 404;
     match (find_rule(facts), call.status) {
         (Some(rule), 400..) => format!("Rejected: {}", rule.refusal_reason),
-        (_, 404) if looked_up && call.scim_type.is_none() && is_resource(facts.relative_path) => {
+        (_, 404) if looked_up && call.scim_type.is_none() && is_about_resource(facts) => {
             format!("{} not found", capitalize(resource_noun(facts)))
         }
         (_, 404) if call.method == "DELETE" => format!("Delete: {} not found", resource_noun(facts)),
@@ -26,6 +29,32 @@ pub fn summarize_call(facts: &CallContext<'_>) -> String {
         (_, 400..) => format!("Rejected: {}", describe_failure(facts)),
         _ => describe_success(facts),
     }
+}
+
+/// Whether a successful PUT or PATCH left its resource as it was: the response has the time of an earlier change.
+pub fn left_unchanged(facts: &CallContext<'_>) -> bool {
+    let changed = facts.response.and_then(|answer| answer.pointer("/meta/lastModified")).and_then(Value::as_str);
+    let is_earlier = changed.and_then(parse_timestamp).is_some_and(|at| at / 1_000 < facts.call.at);
+    matches!(&*facts.call.method, "PUT" | "PATCH") && facts.call.status < 300 && is_earlier
+}
+
+/// Describes a change that left its resource as it was, with the attributes that were ignored.
+fn describe_no_change(facts: &CallContext<'_>) -> String {
+    let ignored = list_ignored(facts);
+    let subject = name_resource(facts);
+    match (&ignored[..], ignored.len().saturating_sub(NAMED_MAX)) {
+        ([], _) => format!("No change to {subject}"),
+        (all, 0) => format!("No change to {subject}: {} ignored", all.join(", ")),
+        (all, more) => format!("No change to {subject}: {} and {more} more ignored", all[..NAMED_MAX].join(", ")),
+    }
+}
+
+/// The attributes of a request that are in no schema.
+fn list_ignored(facts: &CallContext<'_>) -> Vec<String> {
+    let notes = facts.call.notes.iter().filter_map(|note| DialectNote::parse(note));
+    let ignored =
+        notes.filter(|note| matches!(note.code, NoteCode::UnknownAttributeIgnored | NoteCode::UnknownExtensionIgnored));
+    ignored.filter_map(|note| note.attribute).collect()
 }
 
 fn describe_failure(facts: &CallContext<'_>) -> String {
@@ -45,6 +74,7 @@ fn describe_success(facts: &CallContext<'_>) -> String {
         ("POST", "/Bulk") => describe_bulk(facts),
         ("POST", _) if below.ends_with(".search") => format!("Searched {}", plural_noun(facts)),
         ("POST", _) => format!("Created {}", subject()),
+        _ if left_unchanged(facts) => describe_no_change(facts),
         ("PUT", _) => describe_replace(facts),
         ("PATCH", _) => describe_patch(facts),
         ("DELETE", _) => format!("Deleted {}", subject()),
@@ -62,6 +92,11 @@ fn is_collection(below: &str) -> bool {
 fn is_resource(below: &str) -> bool {
     let of_type = below.strip_prefix("/Users/").or_else(|| below.strip_prefix("/Groups/"));
     of_type.is_some_and(|id| !id.is_empty() && !id.contains('/'))
+}
+
+/// Whether a call asked for one resource. Its id can contain any character.
+fn is_about_resource(facts: &CallContext<'_>) -> bool {
+    facts.failed_for(&[Reason::ScimResourceNotFound]) || is_resource(facts.relative_path)
 }
 
 /// Returns the noun for the resource type of the call.

@@ -165,6 +165,15 @@ fn lookup_and_version_cases() -> Vec<(&'static str, Case)> {
     let patch = |path: &str| json!({"Operations": [{"op": "replace", "path": path, "value": "x"}]});
     vec![
         ("unknown-patch-path", case("PATCH", "/Users/7", 400).refused(unknown_attribute("shoe"))),
+        (
+            "unknown-operation",
+            case("PATCH", "/Users/7", 400).refused(Error::from(Reason::OpUnknown).within("Operations[0]")),
+        ),
+        ("no-target", case("PATCH", "/Users/7", 400).refused(Reason::PathSelectsNothing)),
+        ("remove-without-path", case("PATCH", "/Users/7", 400).refused(Reason::RemoveWithoutPath)),
+        ("content-type", case("POST", "/Users", 415).refused(Reason::ContentTypeUnsupported.with("expected", "json"))),
+        ("changed-missing", case("PUT", "/Users/7", 404).refused(Reason::ScimResourceNotFound)),
+        ("changed-missing", case("PATCH", "/Groups/7", 404).refused(Reason::ScimResourceNotFound)),
         ("single-quotes", Case { filter: Some("userName eq 'bob'"), ..case("GET", "/Users", 200) }),
         (
             "single-quotes",
@@ -255,6 +264,7 @@ fn a_call_is_summarized_in_one_sentence() {
         ),
         ("Read the SCIM configuration", case("GET", "/ServiceProviderConfig", 200)),
         ("User not found", case("GET", "/Users/7", 404)),
+        ("User not found", case("GET", "/Users/<i>x</i>", 404).refused(Reason::ScimResourceNotFound)),
         ("Rejected: userName is taken", case("POST", "/Users", 409).refused(Reason::UserNameTaken)),
         (
             "Rejected: title must be text, found a number",
@@ -325,6 +335,25 @@ fn the_summary_of_a_patch_names_the_changed_attributes() {
                 ..case("PATCH", "/Groups/7", 204)
             },
         ),
+    ]);
+}
+
+#[test]
+fn a_change_without_effect_is_summarized_as_such() {
+    let answer = |changed: &str| Some(json!({"meta": {"lastModified": changed}}));
+    let patch = |changed: &str| {
+        let mut patch = case("PATCH", "/Users/7", 200);
+        patch.call.at = 1_000;
+        Case { name: Some("alice"), response: answer(changed), ..patch }
+    };
+    let put =
+        Case { call: LoggedCall { method: "PUT".to_owned(), ..patch("").call }, ..patch("1970-01-01T00:00:00.999Z") };
+    assert_sentences([
+        ("Updated alice", patch("1970-01-01T00:00:01.000Z")),
+        ("No change to alice", patch("1970-01-01T00:00:00.999Z")),
+        ("No change to alice: foo ignored", patch("1970-01-01T00:00:00.1Z").noted("unknown_attribute_ignored foo")),
+        ("No change to alice", put),
+        ("Updated alice", patch("***")),
     ]);
 }
 

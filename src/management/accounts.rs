@@ -19,6 +19,11 @@ pub fn list_accounts(at: &Snapshot<'_>, scope: &AccountScope, after: Option<&str
     rows::list_accounts(at, scope.account().map(|own| own.key), after, limit)
 }
 
+/// Returns the name of an account, also after it was deleted; its id if it has no row.
+pub fn find_name(at: &Snapshot<'_>, account: &AccountRef) -> Result<String> {
+    Ok(rows::find_account_name(at, account.key)?.unwrap_or_else(|| account.id.clone()))
+}
+
 /// Returns the number of admins, sessions and credentials that the deletion of an account of the scope ends.
 ///
 /// # Errors

@@ -1,8 +1,9 @@
 //! Overview of configurations for lists: provider, status, and number of users and groups.
 
 use crate::clock::Millis;
-use crate::diagnosis::connection_status::{ConnectionStatus, StatusFacts};
+use crate::diagnosis::connection_status::{ConnectionStatus, RejectedAttempt, StatusFacts};
 use crate::error::Result;
+use crate::management::accounts;
 use crate::management::webhooks::lanes;
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::Configuration;
@@ -17,10 +18,14 @@ use crate::store::tables::{configurations as rows, counts, request_log};
 pub struct ConfigurationOverview {
     /// The configuration.
     pub configuration: Configuration,
+    /// Name of its account.
+    pub account_name: String,
     /// Its provider.
     pub provider: &'static IdentityProvider,
     /// Health from its recent calls.
     pub health: CallHealth,
+    /// The last request, if none had a valid token yet.
+    pub attempt: Option<RejectedAttempt>,
     /// Health of the deliveries of its events.
     pub deliveries: DeliveryHealth,
     /// Status.
@@ -46,12 +51,20 @@ impl ConfigurationOverview {
     ) -> Result<Self> {
         let provider = providers::provider_of_configuration(&configuration);
         let health = request_log::load_health(at, configuration.key)?.unwrap_or_default();
-        let facts =
-            StatusFacts { configuration: &configuration, calls: &health, deliveries: &deliveries, provider, now };
+        let attempt = find_attempt(at, &configuration)?;
+        let facts = StatusFacts {
+            configuration: &configuration,
+            calls: &health,
+            attempt,
+            deliveries: &deliveries,
+            provider,
+            now,
+        };
         let status = ConnectionStatus::from_facts(&facts);
+        let account_name = accounts::find_name(at, &configuration.account)?;
         let users = counts::count_resources(at, configuration.key, "User")?;
         let groups = counts::count_resources(at, configuration.key, "Group")?;
-        Ok(Self { configuration, provider, health, deliveries, status, users, groups })
+        Ok(Self { configuration, account_name, provider, health, attempt, deliveries, status, users, groups })
     }
 
     /// Returns a sentence with the reason of the status and the next step.
@@ -59,11 +72,21 @@ impl ConfigurationOverview {
         self.status.describe(&StatusFacts {
             configuration: &self.configuration,
             calls: &self.health,
+            attempt: self.attempt,
             deliveries: &self.deliveries,
             provider: self.provider,
             now,
         })
     }
+}
+
+/// The last request to a configuration that never got one with a valid token.
+fn find_attempt(at: &Snapshot<'_>, configuration: &Configuration) -> Result<Option<RejectedAttempt>> {
+    if configuration.last_seen.is_some() {
+        return Ok(None);
+    }
+    let found = request_log::find_newest_request(at, configuration.key)?;
+    Ok(found.map(|call| RejectedAttempt { at: call.at, cause: call.failure_cause() }))
 }
 
 /// Returns the number of configurations for each status.
@@ -76,6 +99,7 @@ pub fn count_by_status(at: &Snapshot<'_>, now: Millis) -> Result<Vec<(Connection
         let status = ConnectionStatus::from_facts(&StatusFacts {
             configuration: &configuration,
             calls: &health,
+            attempt: None,
             deliveries: &deliveries.get(&configuration.key).copied().unwrap_or_default(),
             provider: providers::provider_of_configuration(&configuration),
             now,
@@ -96,7 +120,7 @@ pub fn count_states(found: &[ConfigurationOverview]) -> Vec<(ConnectionStatus, u
 /// Filter for configurations. An empty field matches all.
 #[derive(Debug, Clone, Default)]
 pub struct OverviewQuery {
-    /// Part of the name or of the account id, case-insensitive.
+    /// Part of the name, or of the id or the name of the account, case-insensitive.
     pub text: String,
     /// Key of a [`ConnectionStatus`].
     pub status: String,
@@ -108,7 +132,10 @@ impl OverviewQuery {
     fn matches(&self, one: &ConfigurationOverview) -> bool {
         let text = self.text.trim().to_lowercase();
         let has = |value: &str| value.to_lowercase().contains(&text);
-        (text.is_empty() || has(&one.configuration.connection_name) || has(&one.configuration.account))
+        (text.is_empty()
+            || has(&one.configuration.connection_name)
+            || has(&one.configuration.account)
+            || has(&one.account_name))
             && (self.status.is_empty() || self.status == one.status.key())
             && (self.provider.is_empty() || self.provider == one.provider.key)
     }

@@ -588,10 +588,20 @@ mod tests {
         fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, 5_001..=9_500);
         fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, 10_001..=14_500);
         let mut query = RequestLogQuery { method: Some("NONE".to_owned()), ..RequestLogQuery::default() };
-        let first = fixture.page(&query, 10);
-        assert!(first.calls.is_empty() && first.next.is_some());
-        query.before = first.next;
-        let second = fixture.page(&query, 10);
-        assert!(second.calls.is_empty() && second.next.is_none());
+        // A page scans some 4,000 calls, an export 10,000.
+        for (limit, pages) in [(10, 4), (1_000, 2)] {
+            query.before = None;
+            let mut count = 0;
+            loop {
+                let page = fixture.page(&query, limit);
+                assert!(page.calls.is_empty());
+                count += 1;
+                query.before = page.next;
+                if query.before.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(count, pages, "{limit}");
+        }
     }
 }

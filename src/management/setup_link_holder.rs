@@ -78,6 +78,12 @@ impl OpenLink {
         self.tokens.iter().find(|token| token.id == id)
     }
 
+    /// The newest other token in use, while that of the link is in use next to it.
+    pub fn replaced_token(&self) -> Option<&StoredToken> {
+        let own = self.token().filter(|token| token.first_used_at.is_some())?;
+        self.tokens.iter().find(|token| token.id != own.id && token.first_used_at.is_some())
+    }
+
     /// The token that the next one replaces: that of the link, while it is not used.
     pub fn unused_token(&self) -> Option<&StoredToken> {
         self.token().filter(|token| token.first_used_at.is_none())
@@ -194,6 +200,17 @@ fn begin_credential(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> R
         rows::set_link_client(tx, &found.link.id, None)?;
     }
     Ok((found, context))
+}
+
+/// Revokes the token that the one of the link has replaced, see [`OpenLink::replaced_token`].
+///
+/// # Errors
+/// Those of [`find_open_link`]. 403 if there is none.
+pub fn revoke_replaced_token(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<()> {
+    let found = find_open_link(tx, digest, tx.now)?;
+    let replaced = found.replaced_token().ok_or(Reason::LinkActionNotAllowed)?;
+    let context = build_audit_context(holder, &found);
+    tokens::revoke_token(tx, &context, &found.configuration.id, &replaced.id)
 }
 
 /// Ends a link because its holder has finished the setup.

@@ -2,6 +2,7 @@
 
 use super::account::AccountRef;
 use super::common_passwords::is_common_password;
+use super::names::has_hidden_characters;
 use super::permission::{Permission, Permissions};
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
@@ -77,7 +78,7 @@ pub fn built_in_roles() -> [Role; 3] {
 /// `Invalid`.
 pub fn normalize_email(email: &str) -> Result<String> {
     let email = email.trim();
-    let is_plain = email.chars().all(|c| !c.is_whitespace() && !c.is_control());
+    let is_plain = !email.chars().any(char::is_whitespace) && !has_hidden_characters(email) && !mixes_scripts(email);
     let has_parts = email.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
     if !is_plain || !has_parts || email.len() > EMAIL_MAX_BYTES {
         return Err(Reason::EmailInvalid.into());
@@ -85,13 +86,23 @@ pub fn normalize_email(email: &str) -> Result<String> {
     Ok(email.to_lowercase())
 }
 
-/// Checks the name of an admin: 1 to 100 characters, no control characters. Returns the trimmed name.
+/// Whether a text has Latin letters next to letters of a script that has the same shapes, or other forms of ASCII: such an
+/// address can look like another one. Joiners are not visible in an address.
+fn mixes_scripts(text: &str) -> bool {
+    let is_latin = |c: char| c.is_ascii_alphabetic();
+    let is_alike = |c: char| matches!(c, '\u{370}'..='\u{3ff}' | '\u{400}'..='\u{52f}' | '\u{530}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}');
+    let is_never = |c: char| matches!(c, '\u{200c}' | '\u{200d}' | '\u{ff00}'..='\u{ffef}' | '\u{1d400}'..='\u{1d7ff}');
+    let mixes = |part: &str| part.chars().any(is_latin) && part.chars().any(is_alike);
+    text.split('@').any(mixes) || text.chars().any(is_never)
+}
+
+/// Checks the name of an admin: 1 to 100 characters, no control or hidden characters. Returns the trimmed name.
 ///
 /// # Errors
 /// `Invalid`.
 pub fn check_name(name: &str) -> Result<&str> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > NAME_MAX_CHARS || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > NAME_MAX_CHARS || has_hidden_characters(name) {
         return Err(Reason::AdminNameLength.with("max", NAME_MAX_CHARS));
     }
     Ok(name)
@@ -133,6 +144,12 @@ mod tests {
         for wrong in ["", "alice", "@example.com", "alice@", "a b@example.com", &format!("{}@x.y", "a".repeat(251))] {
             assert!(normalize_email(wrong).is_err(), "{wrong}");
         }
+        // A hidden character, a Cyrillic o, fullwidth letters, a joiner.
+        for alike in ["olga\u{200b}@op.example", "\u{43e}lga@op.example", "ｏlga@op.example", "ol\u{200d}ga@op.example"]
+        {
+            assert!(normalize_email(alike).is_err(), "{alike:?}");
+        }
+        assert!(normalize_email("ольга@пример.рф").is_ok() && normalize_email("jürgen@op.example").is_ok());
     }
 
     #[test]

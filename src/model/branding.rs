@@ -11,6 +11,8 @@ pub const PRODUCT_NAME_MAX_CHARS: usize = 60;
 pub const LOGO_MAX_BYTES: usize = 100 * 1024;
 /// Maximum length of an address in characters.
 const ADDRESS_MAX_CHARS: usize = 500;
+/// Largest width and height of a PNG in pixels.
+const LOGO_MAX_PIXELS: u32 = 4_096;
 /// Smallest contrast of white text on the accent color (WCAG 2.2, 1.4.3).
 const CONTRAST_MIN: f64 = 4.5;
 
@@ -76,12 +78,12 @@ impl Branding {
         note(
             self.support.as_deref().is_some_and(|text| !is_support(text)),
             "support",
-            "Enter an e-mail address, or a URL that begins with https://.",
+            "Enter an e-mail address, or a URL that begins with https://, without a password, of at most 500 characters.",
         );
         note(
             self.return_url.as_deref().is_some_and(|text| !is_https_url(text)),
             "returnUrl",
-            "Enter a URL that begins with https://.",
+            "Enter a URL that begins with https://, without a password, of at most 500 characters.",
         );
         problems
     }
@@ -119,7 +121,10 @@ fn is_email_address(text: &str) -> bool {
 
 fn is_https_url(text: &str) -> bool {
     let is_short = text.chars().count() <= ADDRESS_MAX_CHARS && !text.chars().any(char::is_whitespace);
-    is_short && Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.has_host())
+    // `https:host` is a complete URL for a parser, and relative for the browser on a page with https.
+    let is_complete = text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"));
+    let is_plain = |url: &Url| url.has_host() && url.username().is_empty() && url.password().is_none();
+    is_short && is_complete && Url::parse(text).is_ok_and(|url| is_plain(&url))
 }
 
 named_enum! {
@@ -151,10 +156,24 @@ impl LogoFormat {
             return Some(Self::Webp);
         }
         let text = std::str::from_utf8(bytes).ok()?.trim_start_matches('\u{feff}').trim_start();
-        let is_svg =
-            text.starts_with("<svg") || (text.starts_with("<?xml") || text.starts_with("<!")) && text.contains("<svg");
-        is_svg.then_some(Self::Svg)
+        let begins = text.starts_with("<svg") || text.starts_with("<?xml") || text.starts_with("<!");
+        (begins && is_svg_document(text)).then_some(Self::Svg)
     }
+}
+
+/// Whether a text has the tag of an SVG document, and its end.
+fn is_svg_document(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("<svg") else { return false };
+    let is_tag = rest.starts_with(|c: char| c.is_ascii_whitespace() || c == '>' || c == '/');
+    is_tag && (rest.contains("</svg>") || rest.trim_end().ends_with("/>"))
+}
+
+/// Returns width and height of a PNG that begins with its header and has an end (PNG 1.2, section 4.1).
+fn read_png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let is_complete = bytes.get(12..16) == Some(b"IHDR") && bytes.windows(4).any(|chunk| chunk == b"IDAT");
+    let has_end = bytes.windows(4).any(|chunk| chunk == b"IEND");
+    if is_complete && has_end { Some((number(16)?, number(20)?)) } else { None }
 }
 
 /// A logo.
@@ -176,7 +195,13 @@ impl Logo {
         if bytes.len() > LOGO_MAX_BYTES {
             return Err(problem("The file must have at most 100 KiB."));
         }
+        let fits = |side: u32| (1..=LOGO_MAX_PIXELS).contains(&side);
         match LogoFormat::detect(&bytes) {
+            Some(LogoFormat::Png)
+                if !read_png_size(&bytes).is_some_and(|(width, height)| fits(width) && fits(height)) =>
+            {
+                Err(problem("The PNG file is not complete, or has more than 4,096 pixels in width or height."))
+            }
             Some(format) => Ok(Self { format, bytes }),
             None => Err(problem("Use a PNG, JPEG, WebP or SVG file.")),
         }
@@ -214,6 +239,11 @@ mod tests {
         for accent in ["0b7a75", "#0b7a7", "#0b7a7g", "#+b7a75", "red", "#0b7a75;}", "#é234"] {
             assert_eq!(problems_of(&Branding { accent: text(accent), ..Branding::default() }), ["accent"], "{accent}");
         }
+        for url in
+            ["https:app.example", "https:/app.example", "https://user:pw@app.example", "https://user@app.example"]
+        {
+            assert_eq!(problems_of(&Branding { return_url: text(url), ..Branding::default() }), ["returnUrl"], "{url}");
+        }
         for support in ["a@b", "@b.example", "a b@c.example", "a@b.example?cc=x@y.example", "https://", "//b.example"] {
             assert_eq!(
                 problems_of(&Branding { support: text(support), ..Branding::default() }),
@@ -238,6 +268,9 @@ mod tests {
             (b"RIFF0000WEBPVP8 ", Some(LogoFormat::Webp)),
             (b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>", Some(LogoFormat::Svg)),
             (b"<?xml version=\"1.0\"?>\n<svg/>", Some(LogoFormat::Svg)),
+            (b"<svg", None),
+            (b"<svgfoo/>", None),
+            (b"<svg><p>", None),
             (b"<!doctype html><p>", None),
             (b"<html><svg/></html>", None),
             (b"GIF89a", None),
@@ -246,5 +279,15 @@ mod tests {
             assert_eq!(LogoFormat::detect(bytes), format, "{bytes:?}");
         }
         assert_eq!(Logo::from_file(vec![0; LOGO_MAX_BYTES + 1]).unwrap_err().field, "logo");
+    }
+
+    #[test]
+    fn a_png_needs_its_parts_and_a_usable_size() {
+        let png = |width: u32, height: u32, rest: &[u8]| {
+            let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
+            Logo::from_file([&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], &*size, rest].concat()).is_ok()
+        };
+        assert!(png(32, 4_096, b"IDATxIENDx"));
+        assert!(!png(0, 32, b"IDATxIENDx") && !png(60_000, 60_000, b"IDATxIENDx") && !png(32, 32, b""));
     }
 }

@@ -60,9 +60,10 @@ impl CallOutcome {
     /// Returns the outcome of a call with a valid token.
     ///
     /// A lookup or deletion of a resource that does not exist, a version mismatch (412) and an endpoint that is not
-    /// supported (501) are part of normal operation; every other status from 400 on is a failure.
-    pub fn from_status(method: &str, status: u16) -> Self {
-        let looked_up = matches!(method, "GET" | "HEAD" | "DELETE") && status == 404;
+    /// supported (501) are part of normal operation; every other status from 400 on is a failure. So is a URL that does not
+    /// exist.
+    pub fn from_status(method: &str, status: u16, is_wrong_url: bool) -> Self {
+        let looked_up = matches!(method, "GET" | "HEAD" | "DELETE") && status == 404 && !is_wrong_url;
         if status < 400 || looked_up || status == 412 || status == 501 { Self::Succeeded } else { Self::Failed }
     }
 
@@ -271,10 +272,11 @@ mod tests {
     fn error_responses_of_normal_operation_are_not_failures() {
         for (method, status) in [("GET", 200), ("GET", 404), ("DELETE", 404), ("PUT", 412), ("GET", 304), ("GET", 501)]
         {
-            assert_eq!(CallOutcome::from_status(method, status), CallOutcome::Succeeded, "{method} {status}");
+            assert_eq!(CallOutcome::from_status(method, status, false), CallOutcome::Succeeded, "{method} {status}");
         }
         for (method, status) in [("PATCH", 404), ("POST", 409), ("GET", 400), ("POST", 503), ("PUT", 405)] {
-            assert_eq!(CallOutcome::from_status(method, status), CallOutcome::Failed, "{method} {status}");
+            assert_eq!(CallOutcome::from_status(method, status, false), CallOutcome::Failed, "{method} {status}");
         }
+        assert_eq!(CallOutcome::from_status("GET", 404, true), CallOutcome::Failed, "a URL that does not exist");
     }
 }

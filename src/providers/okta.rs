@@ -39,7 +39,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
     after_first_user: "assign the other users under Assignments, then push groups under Push Groups.",
     effort: "About 10 minutes. You need an Okta app administrator.",
     before: &[
-        "Okta sends <code>userName</code> as the <strong>Application username format</strong> of the app says. This is usually the e-mail address.",
+        "Okta sends <code>userName</code> in the <strong>Application username format</strong> of the app. This is usually the e-mail address.",
         "Provisioning needs the Okta feature Lifecycle Management.",
     ],
     steps: &[

@@ -23,7 +23,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
     },
     credentials: &[advise_token("OneLogin takes nothing else.")],
     after_first_user: "assign the other users, and approve pending changes.",
-    effort: "About 15 minutes. You need an OneLogin administrator.",
+    effort: "About 15 minutes. You need a OneLogin administrator.",
     before: &[],
     steps: &[
         SetupStep::new(

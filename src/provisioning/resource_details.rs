@@ -98,8 +98,8 @@ pub fn extract_name(document: &Value) -> Option<String> {
     text("userName").or_else(|| text("displayName")).map(str::to_owned)
 }
 
-/// Returns the users or groups of a configuration whose name starts with the text, or whose `externalId`, e-mail
-/// address or id equals it. At most [`RESULTS_MAX`].
+/// Returns the users or groups of a configuration whose name, e-mail address or `externalId` starts with the text, or whose id
+/// equals it. At most [`RESULTS_MAX`].
 pub fn search_resources(
     at: &Snapshot<'_>,
     configuration: i64,
@@ -108,7 +108,8 @@ pub fn search_resources(
 ) -> Result<Vec<StoredResource>> {
     let collection = ResourceCollection { configuration, resource_type };
     let mut found = find_exact_matches(at, collection, text)?;
-    found.extend(directory::list_resources_by_prefix(at, collection, &fold::fold_case(text), RESULTS_MAX)?);
+    let key = fold::fold_case(text);
+    found.extend(directory::list_resources_by_prefix(at, collection, (&key, text), RESULTS_MAX)?);
     let mut seen = std::collections::HashSet::new();
     found.retain(|one| seen.insert(one.key));
     found.truncate(RESULTS_MAX);

@@ -69,8 +69,12 @@ document.getElementById("problems")?.focus();
 // The page says how often it is updated while something is expected. A hidden page waits.
 const update = async () => {
   const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Refresh": "1" } });
+  // The page has ended, or a secret on it: the server says why.
+  if (answer.status === 404 || answer.status === 410) { location.reload(); return false; }
   if (!answer.ok) { return true; }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const secrets = [...document.querySelectorAll("[data-secret]")];
+  if (secrets.some((field) => !fresh.getElementById(field.id))) { location.reload(); return false; }
   localise(fresh);
   for (const part of document.querySelectorAll("[data-live]")) {
     const next = fresh.getElementById(part.id);

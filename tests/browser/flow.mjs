@@ -163,6 +163,22 @@ export async function setUpLink(page, hand, guest, connection) {
   await finishSetup(guest, link);
 }
 
+/** A setup page that is open in one browser learns what happens in another: its token is replaced, and the link ends. */
+export async function followLinkEnd(page, hand, [one, other], connection) {
+  await page.goto(`${connection.address}/links`);
+  await hand.press("Create the link");
+  const link = await page.getByLabel("Setup link", { exact: true }).inputValue();
+  for (const visitor of [one, other]) {
+    await visitor.page.goto(`${link}?method=token`);
+    await visitor.hand.press("Create the token");
+    await visitor.page.locator("#token").waitFor();
+  }
+  await one.page.locator("#token").waitFor({ state: "detached", timeout: TIMEOUT });
+  await other.hand.follow("Finish");
+  await other.hand.press("Finish setup");
+  await one.page.getByRole("heading", { name: "This setup link has ended" }).waitFor({ timeout: TIMEOUT });
+}
+
 /** The holder of a link sees the first user, finishes the setup and confirms it. The link then no longer works. */
 export async function finishSetup(guest, link) {
   await waitForText(guest.page, link, /Working: \d+ user/);
@@ -177,13 +193,13 @@ export async function remove(page, hand, { address, idp, name, token }, purge) {
   await page.goto(address);
   await openActions(page, hand);
   await hand.follow("Delete…");
-  await hand.fill("Type the name of the connection", `${name}?`);
+  await hand.fill(`Type ${name} to confirm`, `${name}?`);
   await hand.press("Delete the connection");
   expect(await page.locator("#problems").isVisible(), "a wrong name deletes the connection");
   const box = page.getByLabel("Also delete the");
   expect(await box.isChecked(), "the purge is not ticked by default");
   await hand.tick("Also delete the", purge);
-  await hand.fill("Type the name of the connection", name);
+  await hand.fill(`Type ${name} to confirm`, name);
   await hand.press("Delete the connection");
   const receipt = await page.locator("main").innerText();
   expect(/was deleted/.test(receipt) && /permanently deleted/i.test(receipt) === purge, `the receipt is wrong: ${receipt}`);

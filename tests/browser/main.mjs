@@ -1,7 +1,7 @@
 // Tests the portal of the real program with a real browser; see docs/portal.md. ROLLCALL is the path of the program.
 import { launch } from "./chromium.mjs";
 import { crawl, look } from "./crawl.mjs";
-import { OWNER, becomes, connect, enter, firstRun, oneTimeCodes, remove, allSteps } from "./flow.mjs";
+import { OWNER, becomes, connect, enter, firstRun, followLinkEnd, oneTimeCodes, remove, allSteps } from "./flow.mjs";
 import { holdConnection, rejectHold } from "./holds.mjs";
 import { Keyboard, Mouse } from "./input_methods.mjs";
 import { SEEN, POISON, attributes } from "./injection_names.mjs";
@@ -168,6 +168,14 @@ for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: fal
     await setUpWithClient(page, hand, { page: guest, hand: new Hand(guest) }, other);
   }));
 }
+
+parts.push(part("an open setup page follows its link", {}, async ({ page, server, open }) => {
+  const hand = new Mouse(page);
+  await firstRun(page, hand, server);
+  const connection = await connect(page, hand, { provider: /Okta/, account: "acme", name: "Okta of Acme" });
+  const [one, other] = [await open(), await open()];
+  await followLinkEnd(page, hand, [{ page: one, hand: new Mouse(one) }, { page: other, hand: new Mouse(other) }], connection);
+}));
 
 for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: false }, Mouse], ["by keyboard", {}, Keyboard]]) {
   parts.push(part(`one-time codes ${how}`, options, async ({ page, server }) => {

@@ -101,7 +101,7 @@ export async function manageWebhook(page, hand, server, { idp }) {
   await page.goto(`${address}/attempts?outcome=success`);
   await hand.follow("Event");
   const before = receiver.requests.length;
-  await hand.press("Send it again");
+  await hand.press("Send again");
   const end = Date.now() + TIMEOUT;
   while (receiver.requests.length === before) {
     expect(Date.now() < end, "the events are not sent again");

@@ -21,17 +21,16 @@ pub fn update_branding(
     branding: &Branding,
     logo: &FieldChange<Logo>,
 ) -> Result<()> {
-    let branding = branding.normalized();
     if let Some(problem) = branding.find_problems().first() {
         let text = format!("branding.{}: {}", problem.field, problem.sentence);
         return Err(Reason::BodyFieldInvalid.with("problem", text).on_field(format!("branding.{}", problem.field)));
     }
     let before = row::get_branding(tx)?;
-    if before.branding == branding && *logo == FieldChange::Keep {
+    if before.branding == *branding && *logo == FieldChange::Keep {
         return Ok(());
     }
     let described = describe_branding(tx, &before)?;
-    row::save_branding(tx, &branding)?;
+    row::save_branding(tx, branding)?;
     match logo {
         FieldChange::Keep => {}
         FieldChange::Clear => row::set_logo(tx, None)?,

@@ -146,7 +146,9 @@ pub fn list_call_events(at: &Snapshot<'_>, call: &CallOrigin) -> Result<Vec<Even
     let Some(resource_id) = &call.resource_id else { return Ok(caused) };
     let newest = events::list_resource_events(at, call.configuration, resource_id, i64::MAX, SEARCHED_EVENTS)?;
     let period = call.at - CALL_TOLERANCE_MS..=call.at + call.duration + CALL_TOLERANCE_MS;
-    let mut found: Vec<Event> = newest.into_iter().filter(|event| period.contains(&event.created_at)).collect();
+    // An event with the id of another request is of that one.
+    let is_own = |event: &Event| event.request_id.is_none() && period.contains(&event.created_at);
+    let mut found: Vec<Event> = newest.into_iter().filter(is_own).collect();
     found.reverse();
     Ok(found)
 }

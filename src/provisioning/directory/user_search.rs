@@ -122,7 +122,7 @@ impl SearchedSources {
         self.collect_resources(at, "User", |collection| resource_details::find_exact_matches(at, collection, text))
     }
 
-    /// Returns the groups whose `displayName` starts with the text, or whose `externalId` or id equals it. At most about
+    /// Returns the groups whose `displayName` or `externalId` starts with the text, or whose id equals it. At most about
     /// [`RESULTS_MAX`].
     pub fn find_groups(&self, at: &Snapshot<'_>, text: &str) -> Result<Vec<DirectoryResource>> {
         self.collect_resources(at, "Group", |ResourceCollection { configuration, resource_type }| {
@@ -144,11 +144,11 @@ impl SearchedSources {
         Ok(None)
     }
 
-    /// Returns the users whose `userName` or `displayName` starts with the text. At most about [`RESULTS_MAX`].
+    /// Returns the users whose `userName`, `displayName`, e-mail address or `externalId` starts with the text. At most about [`RESULTS_MAX`].
     pub fn find_users_by_prefix(&self, at: &Snapshot<'_>, text: &str) -> Result<Vec<DirectoryResource>> {
         let key = fold::fold_case(text);
         self.collect_resources(at, "User", |collection| {
-            let mut found = directory::list_resources_by_prefix(at, collection, &key, RESULTS_MAX)?;
+            let mut found = directory::list_resources_by_prefix(at, collection, (&key, text), RESULTS_MAX)?;
             let mut seen = std::collections::HashSet::new();
             found.retain(|one| seen.insert(one.key));
             Ok(found)

@@ -83,6 +83,11 @@ pub fn list_accounts(at: &Snapshot<'_>, only: Option<i64>, after: Option<&str>, 
     )
 }
 
+/// Returns the name of the account with this key, also after it was deleted.
+pub fn find_account_name(at: &Snapshot<'_>, key: i64) -> Result<Option<String>> {
+    at.find_value("SELECT name FROM accounts WHERE account = ?1", [key])
+}
+
 /// Changes the name of the account.
 pub fn rename_account(tx: &Tx<'_>, key: i64, name: &str) -> Result<()> {
     tx.run("UPDATE accounts SET name = ?2 WHERE account = ?1", params![key, name])

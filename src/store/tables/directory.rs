@@ -302,23 +302,25 @@ pub fn find_resource_by_id(
 /// The last character: appended to a prefix, it is greater than every text with that prefix.
 const LAST_CHAR: char = '\u{10ffff}';
 
-/// Returns at most `limit` resources of a collection whose `userName` starts with `key`, and at most `limit` whose
-/// `displayName` does, each ordered by name. `key` is normalized for comparison.
+/// Returns the resources of a collection whose `userName`, `displayName`, e-mail address or `externalId` starts with a text, at
+/// most `limit` of each, ordered by it. `key` is the text normalized for comparison; an `externalId` is compared as it is.
 pub fn list_resources_by_prefix(
     at: &Snapshot<'_>,
     collection: ResourceCollection<'_>,
-    key: &str,
+    (key, text): (&str, &str),
     limit: usize,
 ) -> Result<Vec<StoredResource>> {
-    let end = format!("{key}{LAST_CHAR}");
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut found = Vec::new();
-    for column in NAME_COLUMNS {
-        let mut statement = at.prepare(&build_prefix_sql(column))?;
-        let values = params![collection.configuration, collection.resource_type, key, end, limit];
-        for row in statement.query_map(values, read_stored_resource)? {
-            found.push(row?);
-        }
+    for (sql, prefix) in [
+        (build_prefix_sql("user_name_key"), key),
+        (build_prefix_sql("display_name_key"), key),
+        (build_email_prefix_sql(), key),
+        (build_prefix_sql("external_id"), text),
+    ] {
+        let end = format!("{prefix}{LAST_CHAR}");
+        let values = params![collection.configuration, collection.resource_type, prefix, end, limit];
+        found.extend(at.list_rows(&sql, values, read_stored_resource)?);
     }
     Ok(found)
 }
@@ -358,13 +360,20 @@ macro_rules! users_by_name_sql {
 const USERS_FROM_NAME_SQL: &str = users_by_name_sql!(">=");
 const USERS_AFTER_NAME_SQL: &str = users_by_name_sql!(">");
 
-const NAME_COLUMNS: [&str; 2] = ["user_name_key", "display_name_key"];
-
 fn build_prefix_sql(column: &str) -> String {
     format!(
         "SELECT {COLUMNS} FROM resources r
          WHERE r.configuration = ?1 AND r.type = ?2 AND r.{column} >= ?3 AND r.{column} < ?4
          ORDER BY r.{column} LIMIT ?5"
+    )
+}
+
+/// CROSS JOIN keeps the order of the tables: the addresses of the range first.
+fn build_email_prefix_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM resource_values v CROSS JOIN resources r ON r.resource = v.resource
+         WHERE v.configuration = ?1 AND v.path = 'emails.value' AND v.key >= ?3 AND v.key < ?4 AND +r.type = ?2
+         ORDER BY v.key LIMIT ?5"
     )
 }
 
@@ -554,15 +563,33 @@ mod tests {
     }
 
     #[test]
-    fn name_prefixes_are_found_by_an_index() {
+    fn prefixes_are_found_by_an_index() {
         let connection = rusqlite::Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
-        for (column, index) in NAME_COLUMNS.iter().zip(["resources_by_user_name", "resources_by_display_name"]) {
-            let mut statement =
-                connection.prepare(&format!("EXPLAIN QUERY PLAN {}", build_prefix_sql(column))).unwrap();
+        let by_row = "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)";
+        for (sql, expected) in [
+            (
+                build_prefix_sql("user_name_key"),
+                vec!["resources_by_user_name (configuration=? AND type=? AND user_name_key>?"],
+            ),
+            (
+                build_prefix_sql("display_name_key"),
+                vec!["resources_by_display_name (configuration=? AND type=? AND display_name_key>?"],
+            ),
+            (
+                build_prefix_sql("external_id"),
+                vec!["resources_by_external_id (configuration=? AND type=? AND external_id>?"],
+            ),
+            (
+                build_email_prefix_sql(),
+                vec!["SEARCH v USING PRIMARY KEY (configuration=? AND path=? AND key>? AND key<?)", by_row],
+            ),
+        ] {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let steps = statement.query_map(params![1, "User", "a", "b", 1], |row| row.get(3)).unwrap();
             let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
-            assert!(steps.len() == 1 && steps[0].contains(index), "{steps:?}");
+            let fits = steps.iter().zip(&expected).all(|(step, expected)| step.contains(expected));
+            assert!(steps.len() == expected.len() && fits, "{steps:?}");
         }
         for sql in [USERS_FROM_NAME_SQL, USERS_AFTER_NAME_SQL] {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();

@@ -19,10 +19,14 @@ use crate::store::{Snapshot, Tx};
 pub use self::all_requests::{AllCallsPage, AllCallsQuery, list_all_requests};
 pub use self::text_search::{search_failed_requests, search_requests};
 
-/// Maximum rows that one page scans. If a filter matches few rows, the next page continues from there.
+/// Maximum rows that an export scans. If a filter matches few rows, the next page continues from there.
 const SCANNED_ROWS_MAX: u32 = 10_000;
 /// The same limit for a text search in the bodies, which reads complete rows.
 const SCANNED_BODIES_MAX: u32 = 4_000;
+/// Largest page for which less is scanned, so that it is there within 50 ms, and the limits for it.
+const SHORT_PAGE_ROWS: u32 = 100;
+const SCANNED_ROWS_OF_SHORT_PAGE: u32 = 4_096;
+const SCANNED_BODIES_OF_SHORT_PAGE: u32 = 1_536;
 /// Rows that are scanned in one statement, after which a scan can give up its snapshot.
 const SCANNED_ROWS_PER_STEP: u32 = 2_048;
 /// The same for rows whose bodies are unpacked.
@@ -173,9 +177,12 @@ pub fn list_requests(
 ) -> Result<RequestLogPage> {
     let mut page = PageRows::new(limit);
     let reads_bodies = query.text.is_some() && query.search_content;
+    let is_short = limit.count <= SHORT_PAGE_ROWS;
     let (scanned_max, step) = match (query.skips_rows(), reads_bodies) {
         (false, _) => return page.read_range(at, configuration, query, None).map(|()| page.finish(None)),
+        (true, false) if is_short => (SCANNED_ROWS_OF_SHORT_PAGE, SCANNED_ROWS_PER_STEP),
         (true, false) => (SCANNED_ROWS_MAX, SCANNED_ROWS_PER_STEP),
+        (true, true) if is_short => (SCANNED_BODIES_OF_SHORT_PAGE, SCANNED_BODIES_PER_STEP),
         (true, true) => (SCANNED_BODIES_MAX, SCANNED_BODIES_PER_STEP),
     };
     let (mut query, mut scanned) = (query.clone(), 0);
@@ -310,6 +317,12 @@ fn find_scan_end(at: &Snapshot<'_>, configuration: i64, before: Option<&str>, ro
 pub fn find_request_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<LoggedCall>> {
     let sql = "SELECT * FROM requests WHERE configuration = ?1 AND id = ?2";
     at.find_row(sql, (configuration, id), read_request_with_bodies)
+}
+
+/// Returns the newest call without its bodies.
+pub fn find_newest_request(at: &Snapshot<'_>, configuration: i64) -> Result<Option<LoggedCall>> {
+    let sql = "SELECT * FROM requests WHERE configuration = ?1 ORDER BY id DESC LIMIT 1";
+    Ok(at.find_row(sql, [configuration], read_request)?.filter(|call| call.missed == 0))
 }
 
 /// Returns the ids of the rows directly before and after this one.

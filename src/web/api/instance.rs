@@ -85,9 +85,10 @@ impl UpdateBrandingBody {
             FieldChange::Clear => None,
             FieldChange::Set(value) => Some(value.clone()),
         };
+        let product_name = choose(&self.product_name, &Some(before.product_name.clone())).unwrap_or_default();
         Branding {
-            product_name: choose(&self.product_name, &Some(before.product_name.clone())).unwrap_or_default(),
-            accent: choose(&self.accent, &before.accent),
+            product_name: product_name.trim().to_owned(),
+            accent: choose(&self.accent, &before.accent).map(|accent| accent.to_ascii_lowercase()),
             support: choose(&self.support, &before.support),
             return_url: choose(&self.return_url, &before.return_url),
         }

@@ -20,10 +20,15 @@ pub(super) fn build_row(values: &[String]) -> String {
     values.iter().map(|value| csv_cell(value)).collect::<Vec<_>>().join(",") + "\r\n"
 }
 
+/// First characters of a formula in a spreadsheet.
+const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
 /// Quotes a CSV cell. Text that begins like a formula gets a leading apostrophe, so that a spreadsheet does not
 /// evaluate it.
 fn csv_cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    // Spreadsheets skip spaces at the start, and read the fullwidth forms as well.
+    let begin = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    let is_formula = text.starts_with(['\t', '\r', '\n']) || begin.starts_with(FORMULA_STARTS);
     let text = text.replace('"', "\"\"");
     if is_formula { format!("\"'{text}\"") } else { format!("\"{text}\"") }
 }
@@ -43,6 +48,10 @@ mod tests {
             ("@SUM(A1)", "\"'@SUM(A1)\""),
             ("\t=1", "\"'\t=1\""),
             ("\r=1", "\"'\r=1\""),
+            (" =1", "\"' =1\""),
+            ("\u{a0}@x", "\"'\u{a0}@x\""),
+            ("＝1", "\"'＝1\""),
+            (" plain", "\" plain\""),
             ("say \"hi\", then\r\nleave", "\"say \"\"hi\"\", then\r\nleave\""),
         ] {
             assert_eq!(csv_cell(text), written);

@@ -98,9 +98,9 @@ impl PageLayout {
         present == section
     }
 
-    /// Whether the admin may search for users and requests.
+    /// Whether the admin may search. Requests are searched only with the permission to read them.
     pub(super) fn may_search(&self) -> bool {
-        self.may("directory.read") && self.may("requests.read")
+        self.may("directory.read")
     }
 
     /// Whether the admin may manage the server.
@@ -178,6 +178,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("restored", "Restored, with the same id. If there are many memberships, they return within seconds."),
     ("paused", "Paused. Changes are accepted and stored, and are sent to your application when you resume."),
     ("resumed", "Resumed. Changes made while paused are sent to your application in order."),
+    ("connection-gone", "Nothing was changed: one of the selected connections does not exist any more. Select again."),
     ("none-selected", "Select at least one connection, and at most 50."),
     ("undo", "The undo has been started. Your application receives each change as an ordinary event."),
     ("hold-allowed", "Allowed. The held changes are sent to your application now."),
@@ -349,7 +350,8 @@ pub(super) fn describe_refused_link(reason: Reason) -> (&'static str, Vec<String
     let ask = "Ask the person who sent it for a new one.".to_owned();
     match reason {
         Reason::LinkEnded => {
-            let sentence = "It was finished, or its sender has revoked it. Provisioning that is set up continues.";
+            let sentence = "It was finished, its sender has revoked it, or the connection was deleted. As long as the connection \
+                            exists, provisioning continues.";
             ("This setup link has ended", vec![sentence.to_owned(), ask])
         }
         Reason::LinkExpired => ("This setup link has expired", vec![ask]),

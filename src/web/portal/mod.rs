@@ -159,6 +159,7 @@ fn resource_routes() -> Vec<PortalRoute> {
 fn account_routes() -> Vec<PortalRoute> {
     vec![
         route_at("/accounts").get(accounts::manage::list_accounts),
+        route_at("/accounts/export.csv").get(accounts::manage::export_accounts),
         route_at("/accounts/new").get(accounts::manage::show_new_account).post(accounts::manage::create_account),
         route_at("/accounts/{id}").get(accounts::manage::show_account).post(accounts::manage::rename_account),
         route_at("/accounts/{id}/quotas").post(accounts::manage::save_limits),
@@ -281,6 +282,7 @@ fn credential_routes() -> Vec<PortalRoute> {
         route_at("/s/{secret}").get(setup::setup_page::show_setup_page),
         route_at("/s/{secret}/provider").post(setup::setup_page::choose_provider),
         route_at("/s/{secret}/token").post(setup::setup_page::make_token),
+        route_at("/s/{secret}/old-token").post(setup::link_request::revoke_old_token),
         route_at("/s/{secret}/client").post(setup::setup_page::make_client),
         route_at("/s/{secret}/done").get(setup::setup_page::show_finish).post(setup::setup_page::finish_setup),
     ]

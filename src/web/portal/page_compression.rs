@@ -1,6 +1,6 @@
 //! Compression of pages. The length of a compressed page can reveal a secret that is in it, if another site can choose a
-//! part of the page (BREACH). Therefore these pages are not compressed: responses to forms, pages of a request with a query,
-//! and pages with a secret. The CSRF token of a compressed page is masked with new random bytes each time.
+//! part of the page (BREACH). Therefore these pages are not compressed: responses to forms, and pages with a secret, whatever
+//! their query. The CSRF token of a compressed page is masked with new random bytes each time.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ const SECRETS: [&str; 6] =
 
 /// Whether the page of a request can be compressed.
 pub(super) fn may_compress(request: &HttpRequest) -> bool {
-    request.method() == Method::GET && request.query_string().is_empty() && assets::accepts_gzip(request.headers())
+    request.method() == Method::GET && assets::accepts_gzip(request.headers())
 }
 
 /// Compresses the body of a page. Downloads, short pages and pages with a secret stay as they are.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::diagnosis::has_endpoint_twice;
+use crate::error::{Error, Reason};
 use crate::management::request_log::RequestLogEntry;
 use crate::messages::render_message;
 use crate::model::ids;
@@ -31,9 +32,10 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
         response.as_deref().filter(|_| call.status >= 400).and_then(read_error_detail)
     };
     let (configuration, method) = (call.caller.configuration(), call.method.to_string());
+    let is_wrong_url = has_wrong_url(&call);
     let (verdict, token_id, token_hint, refusal) = match call.caller {
         CallerIdentity::Caller { token, .. } => {
-            (CallOutcome::from_status(&method, call.status), Some(token), None, None)
+            (CallOutcome::from_status(&method, call.status, is_wrong_url), Some(token), None, None)
         }
         CallerIdentity::Unauthenticated { token, hint, refusal, .. } => {
             (CallOutcome::from_refusal(refusal), token, hint, refusal)
@@ -72,6 +74,19 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
         packed_bodies: None,
     };
     RequestLogEntry { target: configuration, verdict, call: logged }
+}
+
+/// Whether the URL of the call is wrong: there is no such path, or it has the name of an endpoint instead of an id.
+fn has_wrong_url(call: &RecordedCall) -> bool {
+    let reason = call.error.as_ref().map(Error::reason);
+    let path = call.uri.path();
+    let has_endpoint =
+        || ["/Users/", "/Groups/"].iter().filter_map(|name| path.find(name)).any(|at| has_endpoint_twice(&path[at..]));
+    match reason {
+        Some(Reason::ScimPathUnknown | Reason::ProvisioningUrlUnknown) => true,
+        Some(Reason::ScimResourceNotFound) => has_endpoint(),
+        _ => false,
+    }
 }
 
 /// Returns the name of a field without its filter, which can contain a value.
@@ -193,6 +208,21 @@ mod tests {
 
     fn unauthenticated() -> CallerIdentity {
         CallerIdentity::Unauthenticated { configuration: CallTarget::Key(3), token: None, hint: None, refusal: None }
+    }
+
+    #[test]
+    fn a_url_that_does_not_exist_is_a_failure_and_a_missing_user_is_not() {
+        for (path, reason, failed) in [
+            ("/x/NoSuch", Reason::ScimPathUnknown, true),
+            ("/x/Users/Users", Reason::ScimResourceNotFound, true),
+            ("/x/Groups/ServiceProviderConfig", Reason::ScimResourceNotFound, true),
+            ("/x/Users/7", Reason::ScimResourceNotFound, false),
+        ] {
+            let mut asked = call(b"");
+            (asked.method, asked.uri, asked.status) = (Method::GET, Uri::from_static(path), 404);
+            asked.error = Some(Error::new(reason));
+            assert_eq!(build_entry(asked).call.failed, failed, "{path}");
+        }
     }
 
     #[test]

@@ -316,8 +316,8 @@ fn the_portal_shows_the_usage_and_only_the_operator_changes_limits() {
     assert!(saved.contains("Connections: the limit of 1 is reached (1)"), "{}", saved.text);
     over_quota(client.post("/Users", &user("late")), "connection", "users", 4);
     let failed = format!("{page}/requests?only=failed");
-    let log = crate::portal::browser::wait_for_text(&mut owner, &failed, "a quota is reached");
-    assert!(log.contains("a quota is reached"));
+    let log = crate::portal::browser::wait_for_text(&mut owner, &failed, "a limit is reached");
+    assert!(log.contains("a limit is reached"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Verification and download of backups in the portal.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::app::App;
 use crate::portal::browser::{Browser, own_app, with_fields};
@@ -72,6 +73,8 @@ fn a_fresh_backup_is_downloaded_without_a_folder_and_leaves_nothing() {
     let file = elsewhere.path().join("fresh.db");
     fs::write(&file, &answer.body).unwrap();
     let data = elsewhere.path().join("restored");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
     let restored = crate::app::rollcall(&data, &["restore", file.to_str().unwrap()]);
     assert!(restored.status.success(), "{restored:?}");
     assert!(owner.get("/audit").contains("backup.downloaded"));

@@ -71,12 +71,35 @@ fn the_token_of_a_compressed_page_differs_each_time_and_is_accepted() {
 }
 
 #[test]
-fn pages_with_a_secret_or_a_query_downloads_and_scim_are_not_compressed() {
+fn pages_of_a_query_are_compressed_and_the_style_sheet_is_small() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let client = app.configuration_of("compressed-query", "okta");
+    client.created("/Users", &user("plain@compressed.example"));
+    for path in
+        ["/connections?text=compressed", "/find?q=plain", "/audit?account=compressed-query", "/requests?only=changes"]
+    {
+        let (bytes, content) = get_compressed(&owner, path);
+        assert!(bytes < 15_000 && !content.contains(&owner.form_token), "{path}: {bytes} bytes");
+    }
+    let page = owner.get("/").answered(200);
+    let style = format!("/assets/{}", page.between("rel=\"stylesheet\" href=\"/assets/", "\""));
+    let (bytes, _) = get_compressed(&owner, &style);
+    assert!(bytes <= 8 * 1024, "the style sheet has {bytes} compressed bytes");
+    // A secret is never next to text of a query.
+    let made = owner.submit_only("/settings/keys/new", &[("name", "a key"), ("provisioning.read", "on")]);
+    let revealed = format!("{}?text=rck_", made.header("location").unwrap());
+    let answer = accepting(owner.request("GET", &revealed)).attempt().unwrap();
+    assert_eq!((answer.status, answer.header("content-encoding")), (200, None));
+}
+
+#[test]
+fn pages_with_a_secret_downloads_and_scim_are_not_compressed() {
     let app = App::shared();
     let mut owner = Browser::owner(app);
     let client = app.configuration_of("uncompressed", "okta");
     client.created("/Users", &user("plain@uncompressed.example"));
-    for path in ["/connections?text=plain", "/audit/export.csv", "/connections/export.csv"] {
+    for path in ["/audit/export.csv", "/connections/export.csv", "/accounts/export.csv"] {
         let answer = accepting(owner.request("GET", path)).attempt().unwrap();
         assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{path}");
     }

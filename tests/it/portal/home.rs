@@ -153,7 +153,13 @@ fn selected_connections_are_paused_resumed_and_exported_together() {
     assert!(file.text.lines().count() == 3 && !file.text.contains("zeta"), "{}", file.text);
     // Other accounts are out of reach, and a role that only reads changes nothing.
     let mut own = Browser::with_role(&app, "provisioning-manager", Some("zeta"));
-    send(&mut own, "pause", &fields).answered(404);
+    let page = send(&mut own, "pause", &fields).answered(200);
+    assert!(page.contains("Nothing was changed: one of the selected connections does not exist"), "{}", page.text);
+    // All or nothing, whatever the order: an id that does not exist any more changes no other connection.
+    for gone in ["c-00000000-0000-7000-8000-000000000000", "c-ffffffff-ffff-7fff-bfff-ffffffffffff"] {
+        let page = send(&mut owner, "pause", &[fields[0].clone(), gone.to_owned()]).answered(200);
+        assert!(page.contains("Nothing was changed") && page.contains("Paused <b>1</b>"), "{}", page.text);
+    }
     let mut viewer = Browser::with_role(&app, "viewer", None);
     send(&mut viewer, "pause", &fields).answered(403);
     assert!(owner.get("/connections").contains("Paused <b>1</b>"));

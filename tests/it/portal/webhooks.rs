@@ -423,7 +423,7 @@ fn an_admin_of_an_account_manages_its_webhooks_if_the_operator_allows_it() {
     assert!(!own.get("/connections").contains("href=\"/webhooks\""));
     for path in ["/webhooks", "/webhooks/new", &of_operator] {
         let page = own.get(path).answered(403);
-        assert!(page.contains("has not allowed webhooks of accounts"), "{}", page.text);
+        assert!(page.contains("has not allowed webhooks of customers"), "{}", page.text);
     }
     own.submit_only("/webhooks/new", &fields(&[("url", "https://acme.example.com/")])).answered(403);
     let page = owner.submit("/settings/server/account-webhooks", &[("account_webhooks", "on")]).answered(200);
@@ -436,13 +436,13 @@ fn an_admin_of_an_account_manages_its_webhooks_if_the_operator_allows_it() {
     assert!(own.get("/webhooks").answered(200).contains("No webhooks yet"));
     own.get(&of_operator).answered(404);
     let form = own.get("/webhooks/new").answered(200);
-    assert!(form.contains("events of the account <strong>acme</strong>") && !form.contains("id=\"account\""));
+    assert!(form.contains("events of the customer <strong>acme</strong>") && !form.contains("id=\"account\""));
     // The account of the form does not count.
     let (_, path) = add_webhook(&mut own, &[("url", "https://acme.example.com/"), ("account", "other")]);
     let page = own.get(&path).answered(200);
-    assert!(page.contains("the account acme"), "{}", page.text);
+    assert!(page.contains("the customer acme"), "{}", page.text);
     let list = owner.get("/webhooks").answered(200);
-    assert!(list.contains("<td>acme</td>") && list.contains("<td>all accounts</td>"), "{}", list.text);
+    assert!(list.contains("<td>acme</td>") && list.contains("<td>all customers</td>"), "{}", list.text);
     let page = own.submit(&format!("{path}/state"), &[("state", "paused")]).answered(200);
     assert!(page.contains("Paused by an admin."), "{}", page.text);
     own.submit_only(&format!("{of_operator}/state"), &[("state", "paused")]).answered(404);

@@ -10,7 +10,7 @@ use crate::store::Snapshot;
 use crate::store::tables::rows::build_account_condition;
 
 /// Maximum rows that one page scans. If the filter matches few rows, the next page continues from there.
-const SCANNED_ROWS_MAX: i64 = 20_000;
+const SCANNED_ROWS_MAX: i64 = 8_000;
 /// Rows that are scanned in one statement, after which a scan can give up its snapshot.
 const SCANNED_ROWS_PER_STEP: i64 = 2_000;
 

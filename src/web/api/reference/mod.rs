@@ -11,7 +11,8 @@ mod search;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use askama::Template;
 use serde::Deserialize;
@@ -75,20 +76,34 @@ pub(super) struct ReferenceQuery {
     responses((status = 200, description = "The page", body = String, content_type = "text/html"), ReadErrors)
 )]
 pub(super) async fn search_reference(call: ApiRequest) -> ApiResult {
+    match call.query::<ReferenceQuery>() {
+        Ok(query) => render_search(&call, (StatusCode::OK, "Search"), &query.q.unwrap_or_default()),
+        Err(_) if is_browser(&call) => render_search(&call, (StatusCode::BAD_REQUEST, "Search for one text"), ""),
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+/// Whether a browser requests a page: the error of the API would be no page.
+fn is_browser(call: &ApiRequest) -> bool {
+    let accept = call.request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// The page with the search, with a status and a title.
+fn render_search(call: &ApiRequest, (status, title): (StatusCode, &str), query: &str) -> ApiResult {
     static INDEX: OnceLock<Option<SearchIndex>> = OnceLock::new();
-    let query = call.query::<ReferenceQuery>()?.q.unwrap_or_default();
     let base_url = &call.state.server.public.documents().url;
     // What is found does not depend on the URL of the server.
     let index = INDEX.get_or_init(|| read_reference(base_url).map(SearchIndex::new).map_err(log_problem).ok());
     let index = index.as_ref().ok_or_else(|| ApiError::from(Reason::ReferenceUnavailable))?;
-    let layout = ReferenceLayout { base_url: base_url.to_string(), ..index.content.layout("Search", "search") };
-    let results = search::find_entries(&index.entries, &query);
-    let page = SearchPage { layout, query: search::shorten(&query), results };
+    let layout = ReferenceLayout { base_url: base_url.to_string(), ..index.content.layout(title, "search") };
+    let results = search::find_entries(&index.entries, query);
+    let page = SearchPage { layout, query: search::shorten(query), results };
     let html = page.render().map_err(|problem| {
         log_problem(problem);
         ApiError::from(Reason::ReferenceUnavailable)
     })?;
-    Ok(begin_response().body(html))
+    Ok(begin_response().status(status).body(html))
 }
 
 fn respond_page(call: &ApiRequest, name: &str) -> ApiResult {
@@ -98,8 +113,11 @@ fn respond_page(call: &ApiRequest, name: &str) -> ApiResult {
     if pages.is_empty() {
         return Err(Reason::ReferenceUnavailable.into());
     }
-    let page = pages.get(name).ok_or_else(|| ApiError::from(Reason::RouteNotFound))?;
-    Ok(page.respond_tagged(begin_response(), call.request.headers()))
+    match pages.get(name) {
+        Some(page) => Ok(page.respond_tagged(begin_response(), call.request.headers())),
+        None if is_browser(call) => render_search(call, (StatusCode::NOT_FOUND, "Page not found"), ""),
+        None => Err(Reason::RouteNotFound.into()),
+    }
 }
 
 fn begin_response() -> HttpResponseBuilder {
@@ -107,7 +125,9 @@ fn begin_response() -> HttpResponseBuilder {
     response
         .content_type("text/html; charset=utf-8")
         .insert_header((CONTENT_SECURITY_POLICY, CONTENT_POLICY))
-        .insert_header((REFERRER_POLICY, "same-origin"));
+        .insert_header((REFERRER_POLICY, "same-origin"))
+        .insert_header((HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .insert_header((HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"));
     response
 }
 

@@ -7,17 +7,15 @@ use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::clock;
 use crate::management::audit::{self, AuditEntry, AuditNames, AuditPage, AuditQuery};
 use crate::model::audit_context::AccountScope;
 pub(crate) use crate::web::portal::accounts::audit::export::{export_csv, export_json};
 use crate::web::portal::accounts::audit::sentence::AuditSentence;
-use crate::web::portal::forms::PageRequest;
-use crate::web::portal::forms::encode_query;
+use crate::web::portal::forms::{FormError, PageRequest, encode_query, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::time_zone::TimeZoneChoice;
-use crate::web::portal::timestamps;
+use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::Audit;
 
 /// Changes on a page.
@@ -57,6 +55,14 @@ impl AuditForm {
         })
     }
 
+    /// Validation errors of the days.
+    fn problems(&self, zone: &TimeZoneChoice) -> Vec<FormError> {
+        let is_wrong = |text: &str| !text.is_empty() && zone.start_of_day(text).is_none();
+        let fields = [("since", &self.since), ("until", &self.until)].into_iter().filter(|(_, text)| is_wrong(text));
+        let sentence = |text: &str| format!("“{text}” is not a valid day. Write it like 2026-07-14.");
+        fields.map(|(field, text)| FormError { field, sentence: sentence(text) }).collect()
+    }
+
     fn is_empty(&self) -> bool {
         [&self.account, &self.connection, &self.actor, &self.action, &self.since, &self.until]
             .iter()
@@ -79,7 +85,7 @@ impl AuditForm {
 
 /// An entry as a row of the page.
 struct AuditRow {
-    at: (String, String),
+    at: PageTime,
     actor: String,
     kind: &'static str,
     address: Option<String>,
@@ -113,7 +119,7 @@ impl AuditRow {
             None => (id.clone(), id, false),
         });
         Self {
-            at: (clock::format_rfc3339(record.at), timestamps::format_minute(record.at)),
+            at: PageTime::from_millis(record.at),
             actor,
             kind,
             address: record.address,
@@ -160,9 +166,14 @@ struct AuditLogPage {
     next: Option<String>,
     /// Name of the zone of the days in the form.
     zone: String,
+    problems: Vec<FormError>,
 }
 
 impl AuditLogPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
     /// Whether the chosen connection is not one of the list, such as a deleted one.
     fn is_other_connection(&self) -> bool {
         !self.query.connection.is_empty() && self.connections.iter().all(|(id, _)| *id != self.query.connection)
@@ -195,7 +206,8 @@ impl AuditLogPage {
 pub(crate) async fn show_audit(admin: PermittedAdmin<Audit>, page_request: PageRequest) -> PageResult {
     let query: AuditForm = page_request.query().unwrap_or_default();
     let (scope, zone) = (admin.context.scope.clone(), admin.signed.zone());
-    let filter = query.to_query(&scope, &zone);
+    let problems = query.problems(&zone);
+    let filter = query.to_query(&scope, &zone).filter(|_| problems.is_empty());
     let look = move |at: &crate::store::Snapshot<'_>| {
         let page = match &filter {
             Some(filter) => audit::list_audit_entries(at, filter, PER_PAGE)?,
@@ -212,6 +224,7 @@ pub(crate) async fn show_audit(admin: PermittedAdmin<Audit>, page_request: PageR
         entries.last().filter(|_| has_more).map(|last| format!("{}&before={}", query.url("/audit"), last.number));
     let layout = PageLayout::new("Audit log", Some(&admin.signed), NavigationEntry::Audit);
     let days = split_by_day(entries, &names, &zone);
-    let page = AuditLogPage { layout, query, days, connections, next, zone: zone.name().to_owned() };
-    Ok(render_page(200, &page))
+    let status = if problems.is_empty() { 200 } else { 422 };
+    let page = AuditLogPage { layout, query, days, connections, next, zone: zone.name().to_owned(), problems };
+    Ok(render_page(status, &page))
 }

@@ -13,6 +13,7 @@ use crate::management::quotas;
 use crate::messages::render_message;
 use crate::model::account::{self, Account, AccountAccess};
 use crate::model::names;
+use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -24,6 +25,9 @@ use crate::web::required_permission::{OperatorOnly, Read, System};
 /// Accounts on a page.
 const PER_PAGE: u32 = 50;
 
+/// Most accounts that are searched or sorted.
+const SEARCHED_MAX: u32 = 10_000;
+
 /// Prefix of ids that would be ambiguous in a path.
 const AMBIGUOUS_ID_PREFIX: &str = "~";
 
@@ -31,31 +35,99 @@ const AMBIGUOUS_ID_PREFIX: &str = "~";
 #[template(path = "portal/accounts.html")]
 struct AccountsPage {
     layout: PageLayout,
+    query: AccountsQuery,
     found: Vec<Account>,
-    /// Whether this is not the first page.
-    is_later: bool,
-    /// Address of the next page.
+    /// Addresses of the first and of the next page.
+    first: Option<String>,
     next: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Clone, Deserialize)]
 #[serde(default)]
 struct AccountsQuery {
+    /// Part of the id or the name.
+    text: String,
+    /// `name` or `connections`; else by id.
+    sort: String,
+    /// Id after which a page in the order of ids starts.
     after: Option<String>,
+    /// Number of a page of a search or in another order.
+    page: usize,
+}
+
+impl AccountsQuery {
+    /// Whether all accounts have to be read: the database has them in the order of ids only.
+    fn needs_all(&self) -> bool {
+        !self.text.trim().is_empty() || matches!(&*self.sort, "name" | "connections")
+    }
+
+    fn url(&self, path: &str, sort: &str, page: usize) -> String {
+        let encode = crate::web::portal::forms::encode_query;
+        let page = if page > 1 { format!("&page={page}") } else { String::new() };
+        format!("{path}?text={}&sort={}{page}", encode(&self.text), encode(sort))
+    }
+
+    fn sort_url(&self, sort: &str) -> String {
+        self.url("/accounts", sort, 1)
+    }
+
+    fn export_url(&self) -> String {
+        self.url("/accounts/export.csv", &self.sort, 1)
+    }
+
+    /// Selects and sorts accounts that are ordered by id.
+    fn select(&self, all: Vec<Account>) -> Vec<Account> {
+        let text = self.text.trim().to_lowercase();
+        let has = |value: &str| value.to_lowercase().contains(&text);
+        let mut found: Vec<Account> = all.into_iter().filter(|one| has(&one.id) || has(&one.name)).collect();
+        match &*self.sort {
+            "name" => found.sort_by_cached_key(|one| one.name.to_lowercase()),
+            "connections" => found.sort_by_key(|one| std::cmp::Reverse(one.configurations)),
+            _ => {}
+        }
+        found
+    }
 }
 
 /// `GET /accounts`
 pub(crate) async fn list_accounts(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let (query, scope) = (page_request.query::<AccountsQuery>().unwrap_or_default(), admin.context.scope.clone());
-    let is_later = query.after.is_some();
-    let mut found =
-        page_request.read(move |at| accounts::list_accounts(at, &scope, query.after.as_deref(), PER_PAGE + 1)).await?;
-    let has_more = found.len() > PER_PAGE as usize;
-    found.truncate(PER_PAGE as usize);
+    let filter = query.clone();
+    let per_page = PER_PAGE as usize;
+    let (mut found, number) = page_request
+        .read(move |at| {
+            if !filter.needs_all() {
+                return Ok((accounts::list_accounts(at, &scope, filter.after.as_deref(), PER_PAGE + 1)?, 1));
+            }
+            let all = filter.select(accounts::list_accounts(at, &scope, None, SEARCHED_MAX)?);
+            let number = filter.page.clamp(1, all.len().div_ceil(per_page).max(1));
+            Ok((all.into_iter().skip((number - 1) * per_page).take(per_page + 1).collect(), number))
+        })
+        .await?;
+    let has_more = found.len() > per_page;
+    found.truncate(per_page);
     let last = found.last().filter(|_| has_more);
-    let next = last.map(|last| format!("/accounts?after={}", crate::web::portal::forms::encode_query(&last.id)));
+    let next = last.map(|last| {
+        if query.needs_all() {
+            return query.url("/accounts", &query.sort, number + 1);
+        }
+        format!("/accounts?after={}", crate::web::portal::forms::encode_query(&last.id))
+    });
+    let first = (query.after.is_some() || number > 1).then(|| query.url("/accounts", &query.sort, 1));
     let layout = PageLayout::new("Customers", Some(&admin.signed), NavigationEntry::Accounts);
-    Ok(render_page(200, &AccountsPage { layout, found, is_later, next }))
+    Ok(render_page(200, &AccountsPage { layout, query, found, first, next }))
+}
+
+/// `GET /accounts/export.csv`: all accounts that match the query.
+pub(crate) async fn export_accounts(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    let (query, scope) = (page_request.query::<AccountsQuery>().unwrap_or_default(), admin.context.scope);
+    let found = page_request.read(move |at| Ok(query.select(accounts::list_accounts(at, &scope, None, SEARCHED_MAX)?)));
+    let mut text = csv::build_header(&["id", "name", "connections", "created_at"]);
+    for one in found.await? {
+        let created_at = clock::format_rfc3339(one.created_at);
+        text.push_str(&csv::build_row(&[one.id, one.name, one.configurations.to_string(), created_at]));
+    }
+    Ok(csv::attach("customers.csv", text))
 }
 
 impl AccountsPage {
@@ -64,11 +136,14 @@ impl AccountsPage {
     }
 }
 
-/// Path of the page of an account. An id is any text, so it is percent-encoded, including slashes. `new`, `.` and `..`
-/// have another meaning in a path even if encoded: they get the prefix [`AMBIGUOUS_ID_PREFIX`], and so do ids that begin with it.
+/// Path of the page of an account. An id is any text, so it is percent-encoded, including slashes. `new`, `export.csv`,
+/// `.` and `..` have another meaning in a path even if encoded: they get the prefix [`AMBIGUOUS_ID_PREFIX`], and so do ids that begin with it.
 fn account_path(id: &str) -> String {
-    let mark =
-        if matches!(id, "new" | "." | "..") || id.starts_with(AMBIGUOUS_ID_PREFIX) { AMBIGUOUS_ID_PREFIX } else { "" };
+    let mark = if matches!(id, "new" | "export.csv" | "." | "..") || id.starts_with(AMBIGUOUS_ID_PREFIX) {
+        AMBIGUOUS_ID_PREFIX
+    } else {
+        ""
+    };
     format!("/accounts/{mark}{}", crate::scim::percent::encode_percent(id))
 }
 
@@ -105,7 +180,7 @@ fn render_new_account(
     fields: AccountForm,
     problems: Vec<FormError>,
 ) -> HttpResponse {
-    let layout = PageLayout::new("Add an account", Some(&admin.signed), NavigationEntry::Accounts);
+    let layout = PageLayout::new("Add a customer", Some(&admin.signed), NavigationEntry::Accounts);
     render_page(status, &NewAccountPage { layout, fields, problems })
 }
 

@@ -144,7 +144,7 @@ fn find_problem(error: &Error) -> Option<FormError> {
         Reason::PersonalDataSubjectInvalid | Reason::EmailInvalid => {
             "Give the id of a user, or an e-mail address such as name@example.com.".to_owned()
         }
-        Reason::PersonalDataAccountMissing => "Give the id of the account.".to_owned(),
+        Reason::PersonalDataAccountMissing => "Enter the customer ID.".to_owned(),
         _ => render_message(error),
     };
     Some(FormError { field, sentence })

@@ -72,9 +72,23 @@ struct PurgePage {
 }
 
 impl PurgePage {
+    fn confirm_label(&self) -> String {
+        format!("Type {} to confirm", self.connection.name)
+    }
+
+    fn counts(&self) -> String {
+        describe_counts(self.connection.users, self.connection.groups)
+    }
+
     fn problem(&self, field: &str) -> Option<&str> {
         find_field_error(&self.problems, field)
     }
+}
+
+/// Numbers of users and groups, such as `1 user and 2 groups`.
+pub(super) fn describe_counts(users: i64, groups: i64) -> String {
+    let count = |number, noun| if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") };
+    format!("{} and {}", count(users, "user"), count(groups, "group"))
 }
 
 /// The deleted connection in the path.

@@ -19,9 +19,9 @@ use crate::provisioning::directory::user_search::{self, SearchedCalls, SearchedS
 use crate::provisioning::directory::{DirectoryResource, DirectorySource};
 use crate::provisioning::resource_details::{self, RESULTS_MAX};
 use crate::store::Snapshot;
-use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
+use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader, shorten_name};
 use crate::web::portal::forms::{PageRequest, encode_query};
-use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, render_page};
+use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::Directory;
 
@@ -32,8 +32,6 @@ const CALLS_PER_USER_MAX: u32 = 10;
 const USERS_WITH_CALLS_MAX: usize = 3;
 /// Longest search text, in characters.
 const TEXT_MAX_CHARS: usize = 200;
-/// Shortest text that is searched as the beginning of a name, in characters.
-const PREFIX_MIN_CHARS: usize = 2;
 /// Most results of each other kind.
 const OTHERS_MAX: usize = 10;
 /// Most accounts that are searched.
@@ -105,11 +103,12 @@ impl FoundUser {
         let record =
             resource_details::find_resource_details(at, found.source.configuration, "User", &found.stored.id, None)?;
         Ok(Self {
-            name: resource_details::extract_name(&body).unwrap_or_else(|| found.stored.id.clone()),
+            name: resource_details::extract_name(&body)
+                .map_or_else(|| found.stored.id.clone(), |name| shorten_name(&name)),
             address: format!("/connections/{}/users/{}", found.source.id, found.stored.id),
             connection: configuration.connection_name,
             configuration: found.source.id.clone(),
-            account: found.source.account.id.clone(),
+            account: accounts::find_name(at, &found.source.account)?,
             is_on: body.get("active") == Some(&Value::Bool(true)),
             groups: record.groups.len(),
             changed: format_ago(now - found.stored.last_modified),
@@ -129,9 +128,6 @@ impl FoundUser {
 
 /// `GET /find`
 pub(crate) async fn show_search(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
-    if !admin.signed.permissions.contains(Permission::RequestsRead) {
-        return Err(PageError::MissingPermission(Permission::RequestsRead));
-    }
     let query: FindQuery = page_request.query().unwrap_or_default();
     let q: String = query.q.trim().chars().take(TEXT_MAX_CHARS).collect();
     let layout = PageLayout::new("Search", Some(&admin.signed), NavigationEntry::Find);
@@ -142,10 +138,15 @@ pub(crate) async fn show_search(admin: PermittedAdmin<Directory>, page_request: 
     }
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let (scope, text, now) = (admin.context.scope, q.clone(), clock::current_millis());
-    let sees_connections = admin.signed.permissions.contains(Permission::ProvisioningRead);
+    let may = |permission| admin.signed.permissions.contains(permission);
+    let (sees_connections, sees_requests) = (may(Permission::ProvisioningRead), may(Permission::RequestsRead));
+    let reader = sees_requests.then_some(reader);
     let search = move |at: &Snapshot<'_>| {
         let sources = user_search::list_searched_sources(at, &scope)?;
-        let mut others = find_groups_and_requests(at, &sources, &text)?;
+        let mut others = find_groups(at, &sources, &text)?;
+        if sees_requests {
+            others.extend(find_request(at, &sources, &text)?);
+        }
         if sees_connections {
             others.extend(find_connections_and_accounts(at, &scope, &text, now)?);
         }
@@ -157,28 +158,28 @@ pub(crate) async fn show_search(admin: PermittedAdmin<Directory>, page_request: 
     Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines, others }))
 }
 
-fn find_groups_and_requests(at: &Snapshot<'_>, sources: &SearchedSources, text: &str) -> Result<Vec<OtherResult>> {
+fn find_groups(at: &Snapshot<'_>, sources: &SearchedSources, text: &str) -> Result<Vec<OtherResult>> {
     let mut found = Vec::new();
-    if text.chars().count() >= PREFIX_MIN_CHARS {
-        for DirectoryResource { source, stored } in sources.find_groups(at, text)?.iter().take(OTHERS_MAX) {
-            let body = resource_details::parse_stored_json(&stored.id, &stored.body)?;
-            found.push(OtherResult {
-                kind: "Group",
-                title: resource_details::extract_name(&body).unwrap_or_else(|| stored.id.clone()),
-                subtitle: source.account.id.clone(),
-                path: format!("/connections/{}/groups/{}", source.id, stored.id),
-            });
-        }
-    }
-    if let Some(source) = sources.find_call_source(at, text)? {
+    for DirectoryResource { source, stored } in sources.find_groups(at, text)?.iter().take(OTHERS_MAX) {
+        let body = resource_details::parse_stored_json(&stored.id, &stored.body)?;
         found.push(OtherResult {
-            kind: "Request",
-            title: text.to_owned(),
-            subtitle: source.account.id.clone(),
-            path: format!("/connections/{}/requests/{text}", source.id),
+            kind: "Group",
+            title: resource_details::extract_name(&body).map_or_else(|| stored.id.clone(), |name| shorten_name(&name)),
+            subtitle: accounts::find_name(at, &source.account)?,
+            path: format!("/connections/{}/groups/{}", source.id, stored.id),
         });
     }
     Ok(found)
+}
+
+fn find_request(at: &Snapshot<'_>, sources: &SearchedSources, text: &str) -> Result<Option<OtherResult>> {
+    let Some(source) = sources.find_call_source(at, text)? else { return Ok(None) };
+    Ok(Some(OtherResult {
+        kind: "Request",
+        title: text.to_owned(),
+        subtitle: accounts::find_name(at, &source.account)?,
+        path: format!("/connections/{}/requests/{text}", source.id),
+    }))
 }
 
 /// Connections whose name or account contains the text, or whose id equals it, and accounts whose id or name contains it.
@@ -198,7 +199,7 @@ fn find_connections_and_accounts(
         found.push(OtherResult {
             kind: "Connection",
             path: format!("/connections/{}", one.configuration.id),
-            subtitle: format!("{} · {}", one.configuration.account.id, one.provider.name),
+            subtitle: format!("{} · {}", one.account_name, one.provider.name),
             title: one.configuration.connection_name,
         });
     }
@@ -216,10 +217,11 @@ fn find_connections_and_accounts(
     Ok(found)
 }
 
+/// Searches the users, and the requests if there is a reader of the log.
 fn search_users(
     at: &Snapshot<'_>,
     (scope, sources): (&AccountScope, &SearchedSources),
-    reader: LogReader,
+    reader: Option<LogReader>,
     text: &str,
     now: i64,
 ) -> Result<SearchResults> {
@@ -229,14 +231,16 @@ fn search_users(
         if let Some(deleted) = sources.find_deleted_user(at, text)? {
             let address = format!("/connections/{}/users/{}", deleted.source.id, deleted.id);
             results.deleted_user = Some(DeletedUserLink { address, when: format_ago(now - deleted.deleted_at) });
-            results.lines = list_last_calls(at, scope, reader, &deleted.source, &deleted.id)?;
+            if let Some(reader) = reader {
+                results.lines = list_last_calls(at, scope, reader, &deleted.source, &deleted.id)?;
+            }
             return Ok(results);
         }
-        if text.chars().count() >= PREFIX_MIN_CHARS {
-            found = sources.find_users_by_prefix(at, text)?;
-            results.is_prefix = true;
-        }
+        found = sources.find_users_by_prefix(at, text)?;
+        results.is_prefix = true;
     }
+    results.users = found.iter().map(|one| FoundUser::from_stored(at, scope, one, now)).collect::<Result<Vec<_>>>()?;
+    let Some(reader) = reader else { return Ok(results) };
     if found.is_empty() {
         let texts = [text, &encode_query(text)];
         let (calls, searched) = sources.find_calls(at, texts, CALLS_MAX)?;
@@ -246,7 +250,6 @@ fn search_users(
         }
         return Ok(results);
     }
-    results.users = found.iter().map(|one| FoundUser::from_stored(at, scope, one, now)).collect::<Result<Vec<_>>>()?;
     for DirectoryResource { source, stored } in found.iter().take(USERS_WITH_CALLS_MAX) {
         results.lines.extend(list_last_calls(at, scope, reader, source, &stored.id)?);
     }
@@ -276,25 +279,33 @@ fn answer_sentence(q: &str, found: &SearchResults) -> String {
     }
     match (&found.users[..], &found.lines[..]) {
         ([one], _) => one.sentence(),
-        ([], []) if !found.others.is_empty() => format!("No user matches {q}. The results below do."),
+        ([], _) if !found.others.is_empty() => format!("No user matches {q}. The results below do."),
         ([], []) => format!(
-            "No user {q} is here. {} If the identity provider should have sent the user, check that the user is assigned \
-             to the application there.",
+            "No user matches {q}. {SEARCHED_NAMES} {} If the identity provider should have sent the user, check that the \
+             user is assigned to the application there.",
             describe_searched(found)
         ),
-        ([], [last, ..]) if last.failed => {
-            format!("No user {q} is here. The last request that mentions them failed. {}.", last.sentence)
-        }
+        ([], [last, ..]) if last.failed => format!(
+            "No user matches {q}. {SEARCHED_NAMES} The last request that mentions this text failed. {}.",
+            last.sentence
+        ),
         ([], [last, ..]) => {
-            format!("No user {q} is here. The last request that mentions them: {}.", last.sentence)
+            format!(
+                "No user matches {q}. {SEARCHED_NAMES} The last request that mentions this text: {}.",
+                last.sentence
+            )
         }
         (several, _) => {
             let more = if several.len() >= RESULTS_MAX { " or more" } else { "" };
-            let relation = if found.is_prefix { "have a name that begins with" } else { "match" };
+            let relation = if found.is_prefix { "have a name or an address that begins with" } else { "match" };
             format!("{}{more} users {relation} {q}.", several.len())
         }
     }
 }
+
+/// What is compared with the text: these have an index.
+const SEARCHED_NAMES: &str =
+    "User name, display name, e-mail address and external ID are searched by their beginning, an ID as a whole.";
 
 /// What was searched without a result: not more can be said of the requests.
 fn describe_searched(found: &SearchResults) -> String {
@@ -303,8 +314,8 @@ fn describe_searched(found: &SearchResults) -> String {
         |count: usize| if count == 1 { "1 connection".to_owned() } else { format!("{count} connections") };
     let limit = if found.is_truncated { " (the first 1,000)" } else { "" };
     format!(
-        "None of these mentions them: the users and deleted users of {}{limit}, their last {} failed requests, and the last \
-         {} requests of the newest {}.",
+        "The search covered the users and deleted users of {}{limit}, their last {} failed requests, and the last {} requests \
+         of the newest {}.",
         connections(searched.configurations),
         searched.failures,
         searched.calls,

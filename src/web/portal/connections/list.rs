@@ -273,6 +273,13 @@ pub(crate) async fn change_connections(admin: PermittedAdmin<Read>, page_request
     if !sync && !fields.contains_key("pause") {
         return Ok(to("none-selected"));
     }
+    // All or nothing: one of them can have been deleted while the page was open.
+    let (all, scope) = (ids.clone(), admin.context.scope.clone());
+    let are_here = page_request
+        .read(move |at| Ok(all.iter().all(|id| configurations::find_configuration(at, &scope, id).is_ok())));
+    if !are_here.await? {
+        return Ok(to("connection-gone"));
+    }
     // One transaction each: to resume a connection publishes what has changed since, which takes time.
     for id in ids {
         let context = admin.context.clone();

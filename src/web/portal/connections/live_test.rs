@@ -274,7 +274,8 @@ fn build_checklist(
     let answered = match tested_by {
         Some(tester) if tester.key == provider.key => format!("{name} tested the connection successfully."),
         Some(_) => "The connection was tested successfully.".to_owned(),
-        None => "A read request was answered.".to_owned(),
+        None if calls.iter().any(is_answered_look_up) => "A read request was answered.".to_owned(),
+        None => "A user arrived, so the connection works.".to_owned(),
     };
     vec![
         step(
@@ -297,7 +298,7 @@ fn build_checklist(
             SetupEffect::UserArrived,
             seen.users > 0,
             "First user synced",
-            (format_count(seen.users, "user"), format!("Assign a user to the app in {name}.")),
+            (format_count(seen.users, "user"), describe_waiting_for_user(calls, name)),
         ),
         step(
             SetupEffect::GroupArrived,
@@ -306,6 +307,24 @@ fn build_checklist(
             (format_count(seen.groups, "group"), "Optional: push or assign a group.".to_owned()),
         ),
     ]
+}
+
+/// What is needed for the first user: why it was rejected, or that one has to be assigned.
+fn describe_waiting_for_user(calls: &[LoggedCall], name: &str) -> String {
+    let is_create = |call: &&LoggedCall| {
+        let path = call.path.split('?').next().unwrap_or_default();
+        call.method == "POST" && call.token_id.is_some() && path.trim_end_matches('/').ends_with("/Users")
+    };
+    let mut rejected = calls.iter().filter(is_create).take_while(|call| call.failed).peekable();
+    let Some(last) = rejected.peek() else { return format!("Assign a user to the app in {name}.") };
+    let cause = diagnosis::describe_rejection(last);
+    let cause = cause.map(str::to_owned).or_else(|| last.detail.clone());
+    let cause = cause.map_or_else(String::new, |cause| format!(": {}", cause.trim_end_matches('.')));
+    let users = match rejected.count() {
+        1 => "A user was rejected".to_owned(),
+        count => format!("{count} requests to create a user were rejected, the last one"),
+    };
+    format!("{users}{cause}. Correct it in {name}, then provision the user again.")
 }
 
 fn format_count(number: i64, what: &str) -> String {
@@ -472,6 +491,29 @@ mod tests {
         assert!(describe(None, "okta").starts_with("Okta tested the connection"));
         assert!(describe(None, "custom").starts_with("The connection was tested"));
         assert!(!describe(Some(TokenRefusal::UnknownToken), "okta").contains("tested"));
+    }
+
+    #[test]
+    fn rejected_users_are_named_in_the_step_of_the_first_user() {
+        use crate::error::Reason;
+        let create = |status: u16| LoggedCall {
+            method: "POST".to_owned(),
+            status,
+            failed: status >= 400,
+            reason: (status >= 400).then_some(Reason::UserNameTaken),
+            ..call("/Users", None, 1)
+        };
+        let describe = |calls: &[LoggedCall]| describe_waiting_for_user(calls, "Okta");
+        assert!(describe(&[call("/Users", None, 1)]).starts_with("Assign a user"));
+        assert!(describe(&[create(409), create(201)]).starts_with("A user was rejected: userName is taken."));
+        assert!(
+            describe(&[create(409), create(409)])
+                .starts_with("2 requests to create a user were rejected, the last one: ")
+        );
+        let seen = ConnectionFacts { reached: Some(1), token: Some(1), users: 1, groups: 0 };
+        let checklist = |calls: &[LoggedCall]| build_checklist(&seen, calls, find_provider("okta").unwrap(), 10);
+        assert_eq!(checklist(&[create(201)])[2].sentence, "A user arrived, so the connection works.");
+        assert_eq!(checklist(&[call("/Users", None, 1)])[2].sentence, "A read request was answered.");
     }
 
     #[test]

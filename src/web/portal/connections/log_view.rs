@@ -23,6 +23,9 @@ use crate::web::request_log::mask_call;
 
 /// Longest path in a list, in characters.
 const PATH_MAX_CHARS: usize = 60;
+/// Longest name in a list, in characters.
+const NAME_MAX_CHARS: usize = 120;
+
 /// The reader of the log, as far as it changes what is shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogReader {
@@ -149,7 +152,7 @@ impl CallView {
             filter: filter.map(|(_, filter)| filter),
             request: parse_body(call.request.text.as_deref()),
             response: parse_body(call.response.text.as_deref()),
-            name,
+            name: name.map(|name| shorten_name(&name)),
             configuration: configuration_id.to_owned(),
             is_secure: reader.is_secure,
             call,
@@ -171,6 +174,11 @@ impl CallView {
     /// Explanations of the call, with the setting to change at this provider.
     pub(crate) fn explanations(&self, provider: &IdentityProvider) -> Vec<Explanation> {
         diagnosis::explain_call(&self.facts(), provider)
+    }
+
+    /// Whether the call was a change that had no effect.
+    pub(crate) fn left_unchanged(&self) -> bool {
+        diagnosis::left_unchanged(&self.facts())
     }
 
     /// The call as a row of a list.
@@ -224,6 +232,14 @@ fn resource_name(at: &Snapshot<'_>, configuration: i64, call: &LoggedCall) -> Re
     }
 }
 
+/// A name with at most 120 characters, for a list.
+pub(crate) fn shorten_name(name: &str) -> String {
+    match name.char_indices().nth(NAME_MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
 /// The path with every id shortened to its last characters.
 fn shorten_path(path: &str) -> String {
     let part = |part: &str| if ids::is_id(part) { format!("…{}", ids::shorten_id(part)) } else { part.to_owned() };
@@ -247,6 +263,12 @@ mod tests {
     fn ids_are_shortened_to_their_ends() {
         assert_eq!(shorten_path("/Users/01890a5d-ac96-774b-bcce-b302099a8057"), "/Users/…9a8057");
         assert_eq!(shorten_path("/Users/bob"), "/Users/bob");
+    }
+
+    #[test]
+    fn a_long_name_is_shortened_in_lists() {
+        assert_eq!(shorten_name("Ann"), "Ann");
+        assert_eq!(shorten_name(&"ü".repeat(5_000)), format!("{}…", "ü".repeat(120)));
     }
 
     #[test]

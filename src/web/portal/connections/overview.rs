@@ -132,6 +132,11 @@ impl ConnectionView {
         &self.overview.configuration.connection_name
     }
 
+    /// Label of the field of a form that deletes it.
+    pub(crate) fn confirm_label(&self) -> String {
+        format!("Type {} to confirm", self.name())
+    }
+
     /// Id of the account.
     pub(crate) fn account(&self) -> &str {
         &self.overview.configuration.account
@@ -150,9 +155,12 @@ impl ConnectionView {
             || "no request yet".to_owned(),
             |seen| format!("last request {}", format_ago(self.now - seen)),
         );
-        let count = |number, noun| if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") };
-        let (users, groups) = (count(self.overview.users, "user"), count(self.overview.groups, "group"));
-        format!("{provider} · {last} · {users}, {groups}")
+        format!("{provider} · {last} · {}", self.counts().replace(" and ", ", "))
+    }
+
+    /// How many users and groups it has.
+    pub(crate) fn counts(&self) -> String {
+        deleted::describe_counts(self.overview.users, self.overview.groups)
     }
 
     /// When the newest valid token expires.

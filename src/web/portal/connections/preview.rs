@@ -185,15 +185,15 @@ fn explain_problem(kind: PreviewProblemKind) -> String {
         PreviewProblemKind::UsersWithoutEmail => {
             "Map an address at the identity provider if your application needs one.".to_owned()
         }
-        PreviewProblemKind::SharedEmails => "Users of other connections of this account have them as well: the same \
-             account may be provisioned twice. Remove the users from one of the connections, if it is the same account."
+        PreviewProblemKind::SharedEmails => "Users of other connections of this customer have them as well: the same \
+             user may be provisioned twice. Remove the users from one of the connections, if it is the same user."
             .to_owned(),
         PreviewProblemKind::GroupsWithoutMembers => {
             "Assign the members at the identity provider, too, or do not push these groups.".to_owned()
         }
         PreviewProblemKind::UnmappedDomains => format!(
             "Fewer than {DOMAIN_SHARE_PERCENT} % of the users with an address have them, and no other connection of this \
-             account has them. With a list of domains, all others are named here. Guests and test users are often among them."
+             customer has them. With a list of domains, all others are named here. Guests and test users are often among them."
         ),
     }
 }

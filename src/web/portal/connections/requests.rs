@@ -14,7 +14,9 @@ use serde::Deserialize;
 use crate::clock::Millis;
 use crate::management::request_log::{self, RequestLogQuery};
 use crate::model::ids;
-use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader, group_repeated, read_call_lines};
+use crate::web::portal::connections::log_view::{
+    CallLine, CallView, LogReader, group_repeated, read_call_lines, shorten_name,
+};
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
@@ -116,14 +118,21 @@ struct RequestsQuery {
 
 impl RequestsQuery {
     fn is_empty(&self) -> bool {
-        self.only.is_empty() && !self.has_filters()
+        self.only.is_empty() && self.describe().is_empty()
     }
 
-    /// Whether it has more than a chip.
-    fn has_filters(&self) -> bool {
-        [&self.cause, &self.method, &self.resource, &self.text, &self.from, &self.to]
-            .iter()
-            .any(|text| !text.is_empty())
+    /// The filters in words; empty if there are none.
+    fn describe(&self) -> String {
+        let filters = [
+            ("cause", &self.cause),
+            ("method", &self.method),
+            ("user or group", &self.resource),
+            ("text", &self.text),
+            ("from", &self.from),
+            ("to", &self.to),
+        ];
+        let given = filters.iter().filter(|(_, text)| !text.is_empty());
+        given.map(|(name, text)| format!("{name} {}", shorten_name(text))).collect::<Vec<_>>().join(", ")
     }
 
     /// The query string of the first page with another chip.

@@ -23,7 +23,7 @@ use crate::store::Snapshot;
 use crate::web::portal::connections::attribute_tables::{self, AttributeSection};
 use crate::web::portal::connections::deleted::find_deleted;
 use crate::web::portal::connections::history::HistoryStep;
-use crate::web::portal::connections::log_view::{CallLine, LogReader, read_call_lines};
+use crate::web::portal::connections::log_view::{CallLine, LogReader, read_call_lines, shorten_name};
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, render_page};
@@ -83,9 +83,9 @@ struct ResourceLine {
 impl ResourceLine {
     fn from_stored(stored: &StoredResource) -> Result<Self> {
         let body = resource_details::parse_stored_json(&stored.id, &stored.body)?;
-        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| shorten_name(body.get(name).and_then(Value::as_str).unwrap_or_default());
         Ok(Self {
-            name: resource_details::extract_name(&body).unwrap_or_else(|| stored.id.clone()),
+            name: resource_details::extract_name(&body).map_or_else(|| stored.id.clone(), |name| shorten_name(&name)),
             display: text("displayName"),
             external_id: text("externalId"),
             is_on: body.get("active") == Some(&Value::Bool(true)),
@@ -144,6 +144,11 @@ impl ResourcesListPage {
         if self.lists_users() { self.connection.overview.users } else { self.connection.overview.groups }
     }
 
+    /// The total with separators, such as `100,000`.
+    fn total_text(&self) -> String {
+        separate_thousands(self.total())
+    }
+
     /// Chips above the users: value of `active`, and label.
     fn states() -> [(&'static str, &'static str); 3] {
         [("", "All"), ("on", "Active"), ("off", "Deactivated")]
@@ -152,6 +157,19 @@ impl ResourcesListPage {
     fn is_full(&self) -> bool {
         self.lines.len() >= resource_details::RESULTS_MAX
     }
+}
+
+/// A number with a comma between groups of three digits.
+fn separate_thousands(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) && digits.as_bytes()[at - 1].is_ascii_digit() {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// `GET /connections/{id}/users`
@@ -451,4 +469,15 @@ async fn show_resource_of(
             rejected,
         },
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_a_comma_between_groups_of_three_digits() {
+        let texts = [0, 12, 999, 1_000, 123_456, 1_234_567].map(separate_thousands);
+        assert_eq!(texts, ["0", "12", "999", "1,000", "123,456", "1,234,567"]);
+    }
 }

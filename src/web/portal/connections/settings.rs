@@ -141,7 +141,12 @@ pub(crate) async fn save_settings(admin: PermittedAdmin<Create>, page_request: P
             (changes.map(|switches| SettingsChange { switches, ..SettingsChange::default() }), "switches")
         }
         "hold" => (hold_form::read_changes(&fields), "windowMinutes"),
-        _ => return Err(PageError::Failed { status: 400, detail: "This form is not one of ours.".to_owned() }),
+        _ => {
+            return Err(PageError::Failed {
+                status: 400,
+                detail: "This form is of another version of the page. Reload it and try again.".to_owned(),
+            });
+        }
     };
     let is_unconfirmed = part == "preset" && !fields.contains_key("confirmed");
     let change = match asked {

@@ -8,9 +8,12 @@ use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::diagnosis::connection_status::{format_ago, format_until};
 use crate::error::{Error, Reason};
-use crate::management::sessions;
-use crate::management::setup_link_holder;
 use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink, SetupLink};
+use crate::management::tokens::{self, StoredToken};
+use crate::management::{oauth, sessions, setup_link_holder};
+use crate::model::audit_context::AccountScope;
+use crate::model::oauth::OauthClientState;
+use crate::model::rights::TokenState;
 use crate::model::setup_link::LinkPurpose;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::scim::percent;
@@ -18,12 +21,14 @@ use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
-use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::setup::brand::BrandView;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::{MintTokens, RequiredPermission, Tokens};
 
+/// Newest tokens that are read to find those that are valid. At most two are.
+const TOKENS_READ_MAX: u32 = 50;
 /// Most links on the page.
 const LINKS_MAX: u32 = 100;
 
@@ -163,7 +168,10 @@ pub(crate) async fn list_links(admin: PermittedAdmin<Tokens>, page_request: Page
 pub(crate) async fn create_link(admin: PermittedAdmin<MintTokens>, page_request: PageRequest) -> PageResult {
     let id = page_request.path_parameter("id");
     let form = page_request.form::<SetupLinkForm>(&admin.signed).await?;
-    let problems = form.problems();
+    let mut problems = form.problems();
+    if form.read_purpose() == Some(LinkPurpose::ReplaceToken) {
+        problems.extend(find_rotation_problem(&page_request, &admin.context.scope, &id)?);
+    }
     if !problems.is_empty() {
         return list_page(&admin, &page_request, form, problems).await;
     }
@@ -188,6 +196,29 @@ pub(crate) async fn create_link(admin: PermittedAdmin<MintTokens>, page_request:
     });
     written.await?;
     Ok(redirect_to(&format!("/connections/{id}/links/made")).cookie(cookie).finish())
+}
+
+/// Why a link cannot replace a token of a connection.
+fn find_rotation_problem(
+    page_request: &PageRequest,
+    scope: &AccountScope,
+    id: &str,
+) -> Result<Option<FormError>, PageError> {
+    let now = clock::current_millis();
+    let (all, clients) = page_request.read_inline(|at| {
+        Ok((tokens::list_tokens(at, scope, id, None, TOKENS_READ_MAX)?, oauth::list_clients(at, scope, id)?))
+    })?;
+    let has_client = clients.iter().any(|found| found.client.state == OauthClientState::Active);
+    let live = |token: &&StoredToken| token.state(now) == TokenState::Live;
+    let sentence = match (all.iter().filter(live).any(|token| token.first_used_at.is_some()), has_client) {
+        (true, _) => return Ok(None),
+        (false, true) => {
+            "No token of this connection is in use: it uses an OAuth client. Add a secret to the client under Credentials."
+        }
+        (false, false) if all.iter().any(|token| live(&token)) => return Ok(None),
+        (false, false) => "This connection has no token that works. Choose the setup as the purpose.",
+    };
+    Ok(Some(FormError { field: "purpose", sentence: sentence.to_owned() }))
 }
 
 /// Context of the secret of a link, different from that of a token.

@@ -181,7 +181,7 @@ async fn list_page(
     // Until the first use, and during a rotation.
     let is_unused = tokens_page.newest_live().is_some_and(|token| token.first_used_at.is_none());
     let is_watched = (is_unused || tokens_page.rotation().is_some()) && status == 200;
-    tokens_page.layout.refresh = is_watched.then_some(10);
+    tokens_page.layout.refresh = is_watched.then_some(2);
     Ok(render_page(status, &tokens_page))
 }
 

@@ -23,6 +23,8 @@ const DAY: Millis = 24 * 60 * 60 * 1000;
 const TOKEN_WARNING: Millis = 30 * DAY;
 /// From this time on, the expiry is urgent.
 const TOKEN_URGENT: Millis = 7 * DAY;
+/// A new connection whose requests are rejected is on the page until this time after the last one.
+const REJECTED_FOR: Millis = 7 * DAY;
 /// A connection that was never used is on the page after this time.
 const UNUSED_AFTER: Millis = 7 * DAY;
 
@@ -42,6 +44,7 @@ enum Urgency {
     ServerProblem,
     Held,
     Failing,
+    Rejected,
     Undelivered,
     Expired,
     ExpiresSoon,
@@ -113,7 +116,7 @@ fn list_server_items(sources: &AttentionSources<'_>) -> Vec<AttentionItem> {
     found.into_iter().map(item).collect()
 }
 
-/// Connections that fail, are held, or send nothing.
+/// Connections that fail, are held, send nothing, or whose first requests are rejected.
 fn list_connection_items(sources: &AttentionSources<'_>) -> Result<Vec<AttentionItem>> {
     let held = HoldAlerts::read(sources.at, sources.scope, sources.all)?;
     let mut items: Vec<AttentionItem> = held
@@ -130,18 +133,20 @@ fn list_connection_items(sources: &AttentionSources<'_>) -> Result<Vec<Attention
         })
         .collect();
     for one in sources.all {
-        let urgency = match one.status {
-            ConnectionStatus::Failing => Urgency::Failing,
-            ConnectionStatus::Quiet => Urgency::Quiet,
+        let is_rejected = one.attempt.is_some_and(|attempt| sources.now - attempt.at < REJECTED_FOR);
+        let (urgency, mark) = match one.status {
+            ConnectionStatus::Failing => (Urgency::Failing, one.status.label()),
+            ConnectionStatus::Quiet => (Urgency::Quiet, one.status.label()),
+            ConnectionStatus::Waiting if is_rejected => (Urgency::Rejected, "Rejected"),
             _ => continue,
         };
         let path = format!("/connections/{}", one.configuration.id);
         items.push(AttentionItem {
             urgency,
-            class: one.status.key(),
-            mark: one.status.label(),
+            class: if urgency == Urgency::Rejected { "failing" } else { one.status.key() },
+            mark,
             title: one.configuration.connection_name.clone(),
-            subtitle: format!("{} · {}", one.configuration.account.id, one.provider.name),
+            subtitle: format!("{} · {}", one.account_name, one.provider.name),
             sentence: one.describe_status(sources.now),
             action: Some(("Open", path)),
         });

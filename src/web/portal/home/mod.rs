@@ -78,6 +78,10 @@ pub(super) async fn show_home(admin: AnyAdmin, page_request: PageRequest) -> Pag
     if !may(Permission::ProvisioningRead) {
         let path = if admin.signed.sees_webhooks {
             "/webhooks"
+        } else if may(Permission::RequestsRead) {
+            "/requests"
+        } else if may(Permission::DirectoryRead) {
+            "/find"
         } else if may(Permission::AuditRead) {
             "/audit"
         } else {
@@ -146,18 +150,19 @@ fn list_latest_changes(
         at.renew_if_due()?;
     }
     found.sort_by(|(one, ..), (other, ..)| other.id.cmp(&one.id));
-    let read = |(call, one, key): (LoggedCall, &ConfigurationOverview, i64)| -> Result<LatestChange> {
+    let read = |(call, one, key): (LoggedCall, &ConfigurationOverview, i64)| -> Result<Option<LatestChange>> {
         let id = &one.configuration.id;
         let call = request_log::find_call(at, scope, id, &call.id).unwrap_or(call);
-        Ok(LatestChange {
-            line: CallView::read(at, reader, key, id, call)?.line(),
+        let view = CallView::read(at, reader, key, id, call)?;
+        Ok((!view.left_unchanged()).then(|| LatestChange {
+            line: view.line(),
             connection: one.configuration.connection_name.clone(),
-            account: one.configuration.account.id.clone(),
-        })
+            account: one.account_name.clone(),
+        }))
     };
     let mut changes: Vec<LatestChange> = Vec::new();
     for change in found.into_iter().take(READ_MAX).map(read) {
-        let change = change?;
+        let Some(change) = change? else { continue };
         if let Some(last) = changes.last_mut().filter(|last| last.line.is_repeated_by(&change.line)) {
             last.line.times += 1;
             continue;

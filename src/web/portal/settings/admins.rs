@@ -54,6 +54,13 @@ impl AdminsPage {
         self.roles.iter().find(|role| role.id == id).map_or("none", |role| &role.name)
     }
 
+    /// Whether the admin of the page has all permissions of the role of an invitation.
+    fn may_revoke(&self, invite: &AdminInvite) -> bool {
+        let role = self.roles.iter().find(|role| role.id == invite.role);
+        let own = self.layout.signed.as_ref().map(|signed| signed.permissions);
+        own.is_some_and(|own| role.is_none_or(|role| own.contains_all(role.permissions)))
+    }
+
     fn inviter(&self, invite: &AdminInvite) -> &str {
         self.found.iter().find(|admin| admin.id == invite.invited_by).map_or("", |admin| &admin.name)
     }

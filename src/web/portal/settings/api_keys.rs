@@ -9,7 +9,7 @@ use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::api_keys::{self, ApiKey, NewApiKey, default_permissions};
 use crate::management::{accounts, sessions};
-use crate::messages::render_message;
+use crate::messages::{render_message, render_sentence};
 use crate::model::account::{self, Account};
 use crate::model::audit_context::AccountScope;
 use crate::model::permission::{Permission, Permissions};
@@ -127,7 +127,7 @@ pub(crate) async fn show_new_api_key(admin: SystemAdmin, page_request: PageReque
 /// `POST /settings/keys/new`
 pub(crate) async fn create_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let fields = page_request.form::<ApiKeyForm>(&admin.signed).await?;
-    let asked = checked_permissions(&fields).intersection(admin.signed.permissions);
+    let asked = checked_permissions(&fields);
     let secret = BearerToken::generate_key().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let new = match read_new_key(&fields, asked, &secret) {
         Ok(new) => new,
@@ -143,7 +143,7 @@ pub(crate) async fn create_api_key(admin: SystemAdmin, page_request: PageRequest
         Ok(made) => Ok(redirect_to(&format!("/settings/keys/{}", made.id)).cookie(cookie).finish()),
         Err(error) if error.is_about_input() => {
             let field = if error.field() == Some("permissions") { "permissions" } else { "name" };
-            let problems = vec![FormError { field, sentence: format!("Not created: {}.", render_message(&error)) }];
+            let problems = vec![FormError { field, sentence: render_sentence(&error) }];
             render_new_api_key(&admin, &page_request.state.store, asked, fields, problems)
         }
         Err(error) => Err(error.into()),

@@ -72,6 +72,8 @@ struct InvitePage {
     invite: AdminInvite,
     /// Name of the role.
     role: String,
+    /// Whether the admin has all permissions of the role.
+    may_revoke: bool,
     expires: PageTime,
     /// Name of the admin who reads the page, for the e-mail.
     inviter: String,
@@ -101,9 +103,11 @@ pub(crate) async fn show_invite(admin: SystemAdmin, page_request: PageRequest) -
     let id = page_request.path_parameter("invite");
     let (invite, role) = page_request.read_inline(|at| {
         let invite = invites::find_invite(at, &id)?;
-        let role = roles::find_role(at, &invite.role).map_or_else(|_| "none".to_owned(), |role| role.name);
+        let role = roles::find_role(at, &invite.role).ok();
         Ok((invite, role))
     })?;
+    let may_revoke = role.as_ref().is_none_or(|role| admin.signed.permissions.contains_all(role.permissions));
+    let role = role.map_or_else(|| "none".to_owned(), |role| role.name);
     let address = match invite.ended_at {
         None => one_time_secrets::reveal_secret(&page_request, &admin.signed, &invite_path(&id))?,
         Some(_) => None,
@@ -111,7 +115,7 @@ pub(crate) async fn show_invite(admin: SystemAdmin, page_request: PageRequest) -
     let layout = PageLayout::new("Invitation", Some(&admin.signed), NavigationEntry::Settings);
     let expires = PageTime::from_millis(invite.expires_at);
     let inviter = admin.signed.name.clone();
-    Ok(render_page(200, &InvitePage { layout, tab: "people", invite, role, expires, inviter, address }))
+    Ok(render_page(200, &InvitePage { layout, tab: "people", invite, role, may_revoke, expires, inviter, address }))
 }
 
 #[derive(Deserialize)]

@@ -143,8 +143,8 @@ pub(crate) fn check_public_url(
     let from = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
     if is_https(&url) && from.starts_with("http://") {
         return Err(problem(format!(
-            "With that URL admins sign in over HTTPS only, and you opened this page without. Open {}{} and save it there: \
-             then it is sure that the address works.",
+            "With that URL admins sign in over HTTPS only, and you opened this page without. Open {}{} and save it there, so \
+             that it is certain that HTTPS works.",
             parse_origin(&url),
             request.path().trim_end_matches("/url"),
         )));

@@ -48,6 +48,11 @@ impl LinkCredentials {
         self.others.iter().find(|token| token.first_used_at.is_some())
     }
 
+    /// Whether a token works that the link has not created.
+    pub(super) fn has_other(&self) -> bool {
+        !self.others.is_empty()
+    }
+
     /// Whether what the link has created is in use, so that another one does not replace it.
     pub(super) fn is_used(&self) -> bool {
         self.is_client_used || self.created.as_ref().is_some_and(|token| token.first_used_at.is_some())

@@ -2,6 +2,7 @@
 
 pub(crate) mod brand;
 mod link_credentials;
+pub(super) mod link_request;
 pub(crate) mod mapping;
 pub(crate) mod setup_page;
 pub(crate) mod steps;

@@ -1,18 +1,18 @@
 //! The page of a setup link: it shows the setup of one connection and nothing else. There is no session: the secret
 //! in the URL is the only credential.
 
+use actix_web::HttpResponse;
 use actix_web::cookie::Cookie;
-use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::auth::secret::sealed::Sealer;
-use crate::auth::secret::{self, BearerToken, TokenDigest};
+use crate::auth::secret::{self, BearerToken};
 use crate::clock::{self, Millis};
 use crate::error::{Error, ErrorKind, Reason};
 use crate::management::accounts;
-use crate::management::setup_link_holder::{self, LinkHolder, OpenLink};
+use crate::management::setup_link_holder::{self, OpenLink};
 use crate::management::setup_links::SetupLink;
 use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AccountScope;
@@ -21,24 +21,24 @@ use crate::model::setup_link::LinkPurpose;
 use crate::providers::credentials::{CredentialAdvice, CredentialMethod};
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::scim::cursor::CursorSecret;
-use crate::store::WorkOwner;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::oauth_clients::form::{OauthClientFields, OauthClientForm};
 use crate::web::portal::connections::oauth_clients::{OauthClientView, create, token_url};
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::cookies;
-use crate::web::portal::forms;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{
     NavigationEntry, PageError, PageLayout, PageResult, hide_url, redirect_to, render_page,
 };
 use crate::web::portal::setup::brand::{BrandView, LinkFrame};
 use crate::web::portal::setup::link_credentials::LinkCredentials;
+use crate::web::portal::setup::link_request::{
+    EmptySetupForm, encode_hex, find_link_owner, form_token, link_holder, link_secret_in_path, page_path,
+    record_link_owner,
+};
 use crate::web::portal::setup::mapping::read_mapping_findings;
 use crate::web::portal::setup::steps::{AbsentToken, StepValues, StepView, build_steps, find_url_problem};
 use crate::web::portal::timestamps::PageTime;
-use crate::web::request_middleware;
-use crate::web::request_owner::record_request_owner;
 use crate::web::state::ServerContext;
 
 /// A browser that opened a link is not counted again for this time, in seconds: the page reloads itself.
@@ -231,7 +231,7 @@ async fn link_page(
     }
     let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let methods = list_methods(&found.link, provider);
-    let (token, until) = read_created_token(page_request, secret).unzip();
+    let (token, until) = read_usable_token(page_request, secret, found).unzip();
     let view = found.client.clone().map(|client| OauthClientView::new(client, provider, connection.now));
     let (advice, is_chosen) = choose_method(found, &methods, view.as_ref(), &query.method);
     let is_sent = form.is_some();
@@ -390,11 +390,6 @@ pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
     Ok(hide_url(redirect_to(&page_path(&secret)).cookie(cookie).finish()))
 }
 
-/// Path of the page of a link.
-fn page_path(secret: &str) -> String {
-    format!("/s/{}", forms::encode_query(secret))
-}
-
 /// `POST /s/{secret}/client`: creates an OAuth client; its secret is shown in this browser for a few minutes.
 pub(crate) async fn make_client(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
@@ -434,10 +429,6 @@ pub(crate) async fn make_client(page_request: PageRequest) -> PageResult {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct EmptySetupForm {}
-
 /// `GET /s/{secret}/done`: asks whether the link ends.
 pub(crate) async fn show_finish(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
@@ -470,39 +461,8 @@ pub(crate) async fn finish_setup(page_request: PageRequest) -> PageResult {
     Ok(hide_url(render_page(200, &SetupDonePage { layout, brand, frame: LinkFrame::default() })))
 }
 
-fn link_secret_in_path(page_request: &PageRequest) -> (String, TokenDigest) {
-    let secret = page_request.path_parameter("secret");
-    let digest = secret::digest_text(&secret);
-    (secret, digest)
-}
-
-/// Counts the work of a request for the account of an open link. The use case refuses a link that is not open.
-fn find_link_owner(page_request: &PageRequest, digest: &TokenDigest) {
-    let found = page_request.read_inline(|at| setup_link_holder::find_open_link(at, digest, clock::current_millis()));
-    if let Ok(found) = found {
-        record_link_owner(page_request, &found);
-    }
-}
-
-fn record_link_owner(page_request: &PageRequest, found: &OpenLink) {
-    let owner = WorkOwner::Account(found.configuration.account.key);
-    record_request_owner(&page_request.request, owner, &found.link.id);
-}
-
-fn link_holder(request: &HttpRequest) -> LinkHolder {
-    LinkHolder {
-        address: request_middleware::caller_address_text(request),
-        request_id: request_middleware::find_request_id(request),
-    }
-}
-
 fn count_label(number: i64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// The CSRF token of the page, derived from the secret of the link.
-fn form_token(secret: &str) -> String {
-    encode_hex(&secret::digest_text(&format!("form of a setup link {secret}")))
 }
 
 /// Value of the cookie of a browser that opened the link, so that it is counted once. Only this server can compute it.
@@ -528,16 +488,15 @@ fn read_created_token(page_request: &PageRequest, secret: &str) -> Option<(Strin
     (clock::current_millis() < until).then(|| (token.to_owned(), until))
 }
 
-fn secret_sealer(secret: &str) -> Sealer {
-    Sealer::new(secret, &secret::digest_text("token made with a setup link"))
+/// The same, if the token is still valid: another browser can have replaced it since, or an admin revoked it.
+fn read_usable_token(page_request: &PageRequest, secret: &str, found: &OpenLink) -> Option<(String, Millis)> {
+    let is_live = |text: &str| found.tokens.iter().any(|token| text.ends_with(&token.hint));
+    let created = read_created_token(page_request, secret)?;
+    (!created.0.starts_with(secret::PREFIX) || is_live(&created.0)).then_some(created)
 }
 
-fn encode_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+fn secret_sealer(secret: &str) -> Sealer {
+    Sealer::new(secret, &secret::digest_text("token made with a setup link"))
 }
 
 fn decode_hex(hex: &str) -> Option<Vec<u8>> {
@@ -579,10 +538,5 @@ mod tests {
         assert_eq!(list(&link), ["federated", "secret", "private_key_jwt", "token"]);
         assert_eq!(list(&SetupLink { tokens_end_at: Some(1), ..link.clone() }), ["secret", "token"]);
         assert_eq!(list(&SetupLink { purpose: LinkPurpose::ReplaceToken, ..link }), ["token"]);
-    }
-
-    #[test]
-    fn the_form_token_of_one_link_is_not_that_of_another() {
-        assert_ne!(form_token("rcl_a"), form_token("rcl_b"));
     }
 }

@@ -98,7 +98,7 @@ pub(crate) async fn create_webhook(admin: WebhookAdmin, page_request: PageReques
             Ok(response)
         }
         Err(error) if error.reason() == Reason::AccountNotFound => {
-            form.add_problem("account", "There is no account with this id.");
+            form.add_problem("account", "There is no customer with this ID.");
             render_new_webhook(&admin, &page_request, form)
         }
         Err(error) => {

@@ -95,7 +95,7 @@ impl WebhookDetailPage {
                 None => "Everything was delivered. Nothing waits.".to_owned(),
             },
             WebhookState::Paused if self.has_reason(PAUSED_ACCOUNT_WEBHOOKS_OFF) => {
-                "Paused, because the operator does not allow webhooks of accounts. Events wait until that changes."
+                "Paused, because the operator does not allow webhooks of customers. Events wait until that changes."
                     .to_owned()
             }
             WebhookState::Paused => "Paused by an admin. Events wait until you resume it.".to_owned(),

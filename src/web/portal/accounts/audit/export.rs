@@ -51,7 +51,11 @@ pub(crate) async fn export_json(admin: PermittedAdmin<Audit>, page_request: Page
 
 async fn read_entries(admin: &PermittedAdmin<Audit>, page_request: &PageRequest) -> Result<AuditPage, PageError> {
     let query: AuditForm = page_request.query().unwrap_or_default();
-    let Some(filter) = query.to_query(&admin.context.scope, &admin.signed.zone()) else {
+    let zone = admin.signed.zone();
+    if let Some(problem) = query.problems(&zone).pop() {
+        return Err(PageError::Failed { status: 422, detail: problem.sentence });
+    }
+    let Some(filter) = query.to_query(&admin.context.scope, &zone) else {
         return Ok(AuditPage::default());
     };
     Ok(page_request.read(move |at| audit::list_audit_entries(at, &filter, ROWS_MAX)).await?)

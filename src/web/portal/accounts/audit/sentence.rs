@@ -24,6 +24,7 @@ const PHRASES: &[(&str, &str, SentenceEnd)] = &[
     ("backup.created", "created a backup", SentenceEnd::Nothing),
     ("backup.downloaded", "downloaded a backup", SentenceEnd::Nothing),
     ("backup.verified", "verified a backup", SentenceEnd::Nothing),
+    ("branding.updated", "changed the branding", SentenceEnd::Nothing),
     ("clock.accepted", "accepted the time of the machine", SentenceEnd::Nothing),
     ("configuration.created", "created", SentenceEnd::Connection),
     ("configuration.deleted", "deleted", SentenceEnd::Connection),
@@ -36,7 +37,7 @@ const PHRASES: &[(&str, &str, SentenceEnd)] = &[
     ("configuration.updated", "changed", SentenceEnd::Connection),
     ("link.created", "created a setup link of", SentenceEnd::Connection),
     ("link.ended", "finished the setup of", SentenceEnd::Connection),
-    ("link.opened", "opened the setup link of", SentenceEnd::Connection),
+    ("link.opened", "was opened for", SentenceEnd::Connection),
     ("link.revoked", "revoked a setup link of", SentenceEnd::Connection),
     ("oauth_client.created", "added an OAuth client to", SentenceEnd::Connection),
     ("oauth_client.deleted", "deleted an OAuth client of", SentenceEnd::Connection),
@@ -69,6 +70,10 @@ const PHRASES: &[(&str, &str, SentenceEnd)] = &[
     ("users.exported", "exported the users of all connections", SentenceEnd::Nothing),
     ("webhook.created", "created the webhook", SentenceEnd::Object),
     ("webhook.deleted", "deleted the webhook", SentenceEnd::Object),
+    ("webhook.disabled", "paused the webhook", SentenceEnd::Object),
+    ("webhook.key_deleted", "removed a signing key of the webhook", SentenceEnd::Object),
+    ("webhook.key_rotated", "rotated the signing key of the webhook", SentenceEnd::Object),
+    ("webhook.lane_resumed", "resumed deliveries of the webhook", SentenceEnd::Object),
 ];
 
 /// What the phrase of an action ends with.

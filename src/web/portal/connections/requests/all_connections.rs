@@ -7,7 +7,9 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{CHIPS, EXPORTED_MAX, PER_PAGE, reads_of_chip};
+use crate::clock;
 use crate::error::Result;
+use crate::management::accounts;
 use crate::management::configurations;
 use crate::management::request_log::{self, AllCallsPage, AllCallsQuery};
 use crate::model::audit_context::AccountScope;
@@ -27,6 +29,8 @@ struct AllRequestsPage {
     query: AllRequestsQuery,
     lines: Vec<AllRequestsLine>,
     next: Option<i64>,
+    /// Requests of the last day that were rejected.
+    rejected: i64,
 }
 
 /// A request with its connection.
@@ -54,6 +58,11 @@ impl AllRequestsPage {
         CHIPS
     }
 
+    /// The number of a chip; 0 for none.
+    fn count(&self, key: &str) -> i64 {
+        if key == "failed" { self.rejected } else { 0 }
+    }
+
     /// The customer and the connection of a line.
     fn origin(one: &AllRequestsLine) -> String {
         format!("{} · {}", one.account, one.connection)
@@ -68,26 +77,28 @@ fn read_lines(
     limit: u32,
 ) -> Result<ReadLines> {
     let AllCallsPage { calls, next } = request_log::list_all_calls(at, scope, query, limit)?;
-    let mut by_key: HashMap<i64, Configuration> = HashMap::new();
+    let mut by_key: HashMap<i64, (Configuration, String)> = HashMap::new();
     let mut lines = Vec::new();
     for (key, call) in calls {
         let found = match by_key.entry(key) {
             Entry::Occupied(found) => found.into_mut(),
             Entry::Vacant(vacant) => {
                 let Some(found) = configurations::find_configuration_by_key(at, key)? else { continue };
-                vacant.insert(found)
+                let account = accounts::find_name(at, &found.account)?;
+                vacant.insert((found, account))
             }
         };
-        lines.push(CallView::read(at, reader, key, &found.id, call)?.line());
+        lines.push(CallView::read(at, reader, key, &found.0.id, call)?.line());
     }
-    let found = by_key.into_values().map(|found| (found.id.clone(), found)).collect();
+    let found = by_key.into_values().map(|found| (found.0.id.clone(), found)).collect();
     Ok(ReadLines { lines, found, next })
 }
 
 /// Requests with their connections by id, and where the next page starts.
 struct ReadLines {
     lines: Vec<CallLine>,
-    found: HashMap<String, Configuration>,
+    /// Connections and the names of their accounts.
+    found: HashMap<String, (Configuration, String)>,
     next: Option<i64>,
 }
 
@@ -96,20 +107,24 @@ pub(crate) async fn list_all_requests(admin: PermittedAdmin<Requests>, page_requ
     let query: AllRequestsQuery = page_request.query().unwrap_or_default();
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let (scope, filter) = (admin.context.scope, query.to_query());
-    let ReadLines { lines, found, next } =
-        page_request.read(move |at| read_lines(at, &scope, reader, &filter, PER_PAGE)).await?;
+    let read = move |at: &Snapshot<'_>| {
+        let hours = request_log::sum_calls_by_hour(at, &scope, clock::current_millis(), 24)?;
+        let rejected: i64 = hours.iter().map(|hour| hour.refused).sum();
+        Ok((read_lines(at, &scope, reader, &filter, PER_PAGE)?, rejected))
+    };
+    let (ReadLines { lines, found, next }, rejected) = page_request.read(read).await?;
     let with_connection = |line: CallLine| {
         let of = found.get(&line.configuration);
         AllRequestsLine {
-            connection: of.map(|of| of.connection_name.clone()).unwrap_or_default(),
-            account: of.map(|of| of.account.id.clone()).unwrap_or_default(),
+            connection: of.map(|(of, _)| of.connection_name.clone()).unwrap_or_default(),
+            account: of.map(|(_, account)| account.clone()).unwrap_or_default(),
             line,
         }
     };
     let lines = group_repeated(lines, &admin.signed.zone()).into_iter().map(with_connection).collect();
     let mut layout = PageLayout::new("Requests", Some(&admin.signed), NavigationEntry::Requests);
     layout.refresh = query.before.is_none().then_some(2);
-    Ok(render_page(200, &AllRequestsPage { layout, query, lines, next }))
+    Ok(render_page(200, &AllRequestsPage { layout, query, lines, next, rejected }))
 }
 
 const CSV_COLUMNS: [&str; 8] = ["time", "account", "connection", "summary", "method", "path", "status", "request_id"];
@@ -126,8 +141,8 @@ pub(crate) async fn export_all_requests(admin: PermittedAdmin<Requests>, page_re
         let of = found.get(&line.configuration);
         text.push_str(&csv::build_row(&[
             line.at.exact.clone(),
-            of.map(|of| of.account.id.clone()).unwrap_or_default(),
-            of.map(|of| of.connection_name.clone()).unwrap_or_default(),
+            of.map(|(of, _)| of.account.id.clone()).unwrap_or_default(),
+            of.map(|(of, _)| of.connection_name.clone()).unwrap_or_default(),
             line.sentence.clone(),
             line.method.clone(),
             line.path.clone(),
