@@ -107,7 +107,7 @@ fn the_demo_signs_in_once_provisions_users_and_leaves_nothing() {
     wait_until("the first sync", || demo.count_events("user.created") >= 20);
     wait_until("the groups", || demo.count_events("group.created") == 3);
     let connections = browser.get("/connections").answered(200);
-    for part in ["alder-logistics", "Alder Okta", "birch-health", "Birch Entra ID"] {
+    for part in ["Alder Logistics", "Alder Okta", "Birch Health", "Birch Entra ID"] {
         assert!(connections.contains(part), "{part} in {}", connections.text);
     }
     assert!(browser.get("/accounts").answered(200).contains("Alder Logistics"));

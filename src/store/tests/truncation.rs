@@ -81,3 +81,16 @@ fn a_checkpoint_and_a_rebuild_make_the_files_shorter_and_are_no_damage() {
     }
     assert_eq!(fixture.store.service_state(), ServiceState::Ready);
 }
+
+#[test]
+fn a_checkpoint_between_a_commit_and_its_check_is_no_damage() {
+    let fixture = fixture_with_log();
+    let shared = &fixture.store.shared;
+    // The writer has committed, and does not run yet when a checkpoint truncates the log and the monitor looks.
+    assert!(fixture.store.truncate_log().unwrap());
+    shared.look_for_truncation();
+    assert!(shared.check_log_after_commit(4_096));
+    fixture.set("after the checkpoint").unwrap();
+    assert!(fixture.has("after the checkpoint"));
+    assert_eq!(fixture.store.service_state(), ServiceState::Ready);
+}

@@ -87,7 +87,17 @@ impl FileLengths {
         let has_begun_again = log_bytes < seen.log || seen.salts.is_none() || seen.is_log_emptied;
         seen.log = log_bytes;
         if has_begun_again {
-            let salts = log_scan::read_salts(&files.log_paths()[0]);
+            let [log, _] = files.log_paths();
+            let mut salts = log_scan::read_salts(&log);
+            if seen.is_log_emptied && salts.is_none() {
+                if read_length(&log) == Some(0) {
+                    // A checkpoint of this or of another process has truncated it since the commit. A commit whose pages have no
+                    // beginning would have made it longer.
+                    return true;
+                }
+                // It can have begun again between the two looks.
+                salts = log_scan::read_salts(&log);
+            }
             if seen.is_log_emptied && (salts.is_none() || salts == seen.salts) {
                 return false;
             }
