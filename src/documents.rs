@@ -21,6 +21,11 @@ pub const DOCUMENTS: &[ManualDocument] = &[
     document("backup", "Backups, and how to restore them", include_str!("../docs/backup.md")),
     document("upgrade", "New versions, and the way back", include_str!("../docs/upgrade.md")),
     document("monitoring", "Health checks, metrics, alerts and logs", include_str!("../docs/monitoring.md")),
+    document(
+        "simulate",
+        "Checks of any SCIM server with the requests of identity providers, and the demo",
+        include_str!("../docs/simulate.md"),
+    ),
     document("sizing", "Hardware and disk space", include_str!("../docs/sizing.md")),
     document("performance", "The cost of requests, measured", include_str!("../docs/performance.md")),
     document("security", "What is protected, limits, and duties of the operator", include_str!("../docs/security.md")),

@@ -17,7 +17,7 @@ fn the_quick_start_runs_when_it_is_pasted_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let address = format!("127.0.0.1:{}", find_free_port());
     let block = find_block("Quick start");
-    assert!(block.contains("target/release/rollcall \"$@\"") && block.contains("rollcall init "), "{block}");
+    assert!(block.contains("target/release/rollcall serve &") && block.contains("rollcall init "), "{block}");
     let block = block
         .replace("target/release/rollcall", env!("CARGO_BIN_EXE_rollcall"))
         .replace("rollcall init ", &format!("rollcall init --listen {address} --public-url http://{address} "))

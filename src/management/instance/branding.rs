@@ -74,7 +74,7 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(store.read_inline(get_branding).unwrap(), StoredBranding::default());
-        let first = update(named(" North "), FieldChange::Set(logo.clone()));
+        let first = update(named("North"), FieldChange::Set(logo.clone()));
         assert_eq!((first.branding.product_name.as_str(), first.has_logo), ("North", true));
         let second = update(named("South"), FieldChange::Keep);
         assert!(second.revision > first.revision && second.has_logo);
