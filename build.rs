@@ -1,4 +1,4 @@
-//! Sets `ROLLCALL_VERSION`, the version that the program reports.
+//! Sets `PROGRAM_VERSION`, the version that the program reports.
 //!
 //! - The variable `ROLLCALL_VERSION` of the build, if it is set: for a source archive or an image without `.git`.
 //! - A release build in a git checkout: the tag `vX.Y.Z` of the commit, or else `X.Y.Z+gitDATE.NUMBER.COMMIT` with the
@@ -16,7 +16,8 @@ fn main() {
     let is_release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
     let given = std::env::var("ROLLCALL_VERSION").ok().filter(|version| !version.is_empty());
     let version = given.or_else(|| if is_release { describe_commit(&cargo) } else { None }).unwrap_or(cargo);
-    println!("cargo::rustc-env=ROLLCALL_VERSION={version}");
+    // Cargo also sets this variable for the tests that it runs, where one that begins with ROLLCALL_ would be a setting.
+    println!("cargo::rustc-env=PROGRAM_VERSION={version}");
 }
 
 /// Returns the version of the commit, if this is a git checkout.

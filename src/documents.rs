@@ -19,6 +19,7 @@ pub const DOCUMENTS: &[ManualDocument] = &[
     document("proxy", "Rollcall behind nginx, Caddy or a load balancer", include_str!("../docs/proxy.md")),
     document("portal", "Sign-in, roles, connections, setup links", include_str!("../docs/portal.md")),
     document("backup", "Backups, and how to restore them", include_str!("../docs/backup.md")),
+    document("commands", "Every command in one line", include_str!("../docs/commands.md")),
     document("upgrade", "New versions, and the way back", include_str!("../docs/upgrade.md")),
     document("monitoring", "Health checks, metrics, alerts and logs", include_str!("../docs/monitoring.md")),
     document(
@@ -56,6 +57,7 @@ pub const DOCUMENTS: &[ManualDocument] = &[
     document("events", "Every kind of event, with examples", include_str!("../docs/events.md")),
     document("webhooks", "Signed events, sent to your application", include_str!("../docs/webhooks.md")),
     document("errors", "Every error code, with its fix", include_str!("../docs/errors.md")),
+    document("limits", "What one client may send", include_str!("../docs/limits.md")),
     document("conformance", "The requirements of SCIM 2.0, and their tests", include_str!("../docs/conformance.md")),
     document("architecture", "The parts of the program, and the decisions", include_str!("../docs/architecture.md")),
     document("licences", "The libraries in the program", include_str!("../docs/licences.md")),

@@ -36,7 +36,7 @@
 #![cfg_attr(feature = "simulation", allow(dead_code, unused_imports, reason = "the modules that use it are left out"))]
 
 /// Version of the program: of the tag or the commit in a release build, else that of the package.
-pub const VERSION: &str = env!("ROLLCALL_VERSION");
+pub const VERSION: &str = env!("PROGRAM_VERSION");
 
 pub mod auth;
 #[cfg(not(feature = "simulation"))]

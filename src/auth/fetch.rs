@@ -48,7 +48,7 @@ impl Fetcher {
                 .timeout(REQUEST_TIMEOUT)
                 // A connection is bound to the worker that opened it.
                 .pool_max_idle_per_host(0)
-                .user_agent(concat!("rollcall/", env!("ROLLCALL_VERSION")))
+                .user_agent(concat!("rollcall/", env!("PROGRAM_VERSION")))
         };
         Ok(Self { client: OutgoingClient::new(rules, options)? })
     }

@@ -281,7 +281,7 @@ impl Sender {
             .timeout(REQUEST_TIMEOUT)
             .pool_max_idle_per_host(16)
             .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("Rollcall/", env!("ROLLCALL_VERSION")))
+            .user_agent(concat!("Rollcall/", env!("PROGRAM_VERSION")))
     }
 
     /// The key that encrypts the keys of webhooks.

@@ -195,6 +195,11 @@ pub(crate) fn open_database(path: impl AsRef<Path>) -> rusqlite::Connection {
     rusqlite::Connection::open(path).unwrap()
 }
 
+/// Waits after a change of the database of a running server, as commands do: it may use a snapshot from before the change.
+pub(crate) fn wait_for_snapshots() {
+    std::thread::sleep(std::time::Duration::from_millis(20));
+}
+
 fn new_account() -> String {
     static ACCOUNTS: AtomicU32 = AtomicU32::new(1);
     format!("account-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed))

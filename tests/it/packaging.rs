@@ -108,7 +108,7 @@ fn run_build_script(script: &Path, folder: &Path, environment: &[(&str, &str)]) 
     let output = command.envs(environment.iter().copied()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let printed = String::from_utf8(output.stdout).unwrap();
-    let version = printed.lines().find_map(|line| line.strip_prefix("cargo::rustc-env=ROLLCALL_VERSION="));
+    let version = printed.lines().find_map(|line| line.strip_prefix("cargo::rustc-env=PROGRAM_VERSION="));
     version.unwrap_or_else(|| panic!("{printed}")).to_owned()
 }
 

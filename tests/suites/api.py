@@ -25,6 +25,9 @@ SPARE = 40
 # The default of schemathesis for accepted requests, without the server errors.
 ACCEPTED: list[int | str] = ["2xx", "3xx", 401, 403, 404, 409, 429]
 
+# The default for rejected ones.
+REJECTED: list[int | str] = [400, 401, 403, 404, 405, 406, 409, 415, 422, 428, 429, "5xx"]
+
 
 class Api:
     """The management API with the operator's key."""
@@ -164,6 +167,16 @@ checks.positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [410,
 [[operations]]
 include-operation-id = "addSchema"
 checks.positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [400, 422])}
+
+# Whether a text is an address or a URL, and whether a color is dark enough, a schema cannot express.
+[[operations]]
+include-operation-id = "updateServerSettings"
+checks.positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [400, 422])}
+
+# A request whose only fault is an unknown header is valid: proxies and clients add some.
+[[operations]]
+include-operation-id = "createApiKey"
+checks.negative_data_rejection.expected-statuses = {json.dumps(REJECTED + [201])}
 
 # The first event of a range must not be after the last one, and only times in the past can be chosen.
 [[operations]]

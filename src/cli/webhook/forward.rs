@@ -133,7 +133,7 @@ impl EventForwarder {
             Client::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(REQUEST_TIMEOUT)
-                .user_agent(concat!("Rollcall/", env!("ROLLCALL_VERSION")))
+                .user_agent(concat!("Rollcall/", env!("PROGRAM_VERSION")))
         };
         let client = OutgoingClient::new(rules.with_trusted_host(&url), options)?;
         let secret = WebhookSecret::generate_hmac().context("the operating system provided no random numbers")?;

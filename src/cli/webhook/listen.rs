@@ -168,7 +168,7 @@ impl FollowedFeed {
             reqwest::Client::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(RESPONSE_TIMEOUT)
-                .user_agent(concat!("Rollcall/", env!("ROLLCALL_VERSION")))
+                .user_agent(concat!("Rollcall/", env!("PROGRAM_VERSION")))
         };
         let client = OutgoingClient::new(rules.with_trusted_host(&url), options)?;
         Ok(Self { client, server: args.server.clone(), url, credential: read_credential(args)? })

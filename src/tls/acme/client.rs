@@ -38,7 +38,7 @@ impl AcmeClient {
             .https_only(true)
             .redirect(redirect::Policy::none())
             .timeout(REQUEST_TIMEOUT)
-            .user_agent(concat!("rollcall/", env!("ROLLCALL_VERSION")));
+            .user_agent(concat!("rollcall/", env!("PROGRAM_VERSION")));
         if let Some(root) = root {
             let path = root.display();
             let text = std::fs::read(root).map_err(|error| format!("--acme-root: {path} cannot be read: {error}"))?;

@@ -13,7 +13,7 @@ use crate::model::field_change::FieldChange;
 use crate::model::service_state::{ReadOnlyCause, ServiceState};
 use crate::store::{Store, Tx};
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
-use crate::web::api::request_types::ApiRequest;
+use crate::web::api::request_types::{ApiRequest, read_object};
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response};
 use crate::web::state::AppState;
 
@@ -89,8 +89,8 @@ impl UpdateBrandingBody {
         Branding {
             product_name: product_name.trim().to_owned(),
             accent: choose(&self.accent, &before.accent).map(|accent| accent.to_ascii_lowercase()),
-            support: choose(&self.support, &before.support),
-            return_url: choose(&self.return_url, &before.return_url),
+            support: choose(&self.support, &before.support).filter(|text| !text.trim().is_empty()),
+            return_url: choose(&self.return_url, &before.return_url).filter(|text| !text.trim().is_empty()),
         }
     }
 }
@@ -167,6 +167,7 @@ pub(super) struct UpdateServerSettingsBody {
     /// Absent: no change
     account_webhooks: Option<bool>,
     /// Absent: no change
+    #[serde(default, deserialize_with = "read_object")]
     branding: Option<UpdateBrandingBody>,
 }
 

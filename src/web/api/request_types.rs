@@ -1,7 +1,9 @@
 //! The request as a handler sees it, and validated value types that several request bodies use, each with the schema
 //! that describes the same rules.
 
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::clock::Millis;
@@ -48,6 +50,22 @@ impl TryFrom<String> for RequestTimestamp {
     fn try_from(text: String) -> Result<Self, &'static str> {
         let elapsed = parse_rfc3339(&text).ok_or("it must be a time such as 2026-07-14T09:30:00Z")?;
         Millis::try_from(elapsed.as_millis()).map(Self).map_err(|_| "it is out of range")
+    }
+}
+
+/// Reads an object in a body. A derived type would also accept the values of its members as an array.
+///
+/// # Errors
+/// The value is neither an object nor null.
+pub(super) fn read_object<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    match Option::<Value>::deserialize(from)? {
+        None => Ok(None),
+        Some(value @ Value::Object(_)) => serde_json::from_value(value).map(Some).map_err(D::Error::custom),
+        Some(_) => Err(D::Error::custom("expected an object")),
     }
 }
 

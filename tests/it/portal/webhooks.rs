@@ -375,6 +375,7 @@ fn a_stopped_lane_is_an_alert_on_the_start_page() {
         ),
     ] {
         database.execute_batch(&format!("UPDATE webhook_lanes SET {change}")).unwrap();
+        crate::app::wait_for_snapshots();
         let page = owner.get(&connection).answered(200);
         assert!(page.contains(reason) && page.contains("pill failing"), "{}", page.text);
         check_failing_health(&operator.get(&health).answered(200).json, change.contains("stopped_at"));

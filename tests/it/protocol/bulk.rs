@@ -441,6 +441,7 @@ fn a_configuration_may_do_without_bulk() {
     database.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
     let off = "UPDATE configurations SET switches = json_set(switches, '$.bulk', json('false')), revision = revision + 1 WHERE id = ?1";
     assert_eq!(database.execute(off, [&client.id]).unwrap(), 1);
+    crate::app::wait_for_snapshots();
     client.post("/Bulk", &job(&json!([post("/Users", "a", &user("a"))]))).refused(501, "");
     let config = client.get("/ServiceProviderConfig").answered(200).json;
     assert_eq!(config["bulk"], json!({"supported": false, "maxOperations": 1000, "maxPayloadSize": BODY_MAX}));

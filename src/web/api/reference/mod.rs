@@ -61,8 +61,8 @@ pub(super) async fn get_page(call: ApiRequest) -> ApiResult {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ReferenceQuery {
-    /// Text to find in the names and descriptions of operations, schemas, error codes and kinds of events
-    #[param(max_length = 100)]
+    /// Text to find in the names and descriptions of operations, schemas, error codes and kinds of events. Only its first 100
+    /// characters are compared
     q: Option<String>,
 }
 
