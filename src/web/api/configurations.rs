@@ -17,7 +17,7 @@ use crate::model::switches::Preset;
 use crate::store::Store;
 use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
-use crate::web::api::request_types::ApiRequest;
+use crate::web::api::request_types::{ApiRequest, DisplayName};
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
 
 /// Kind of identity provider
@@ -131,11 +131,7 @@ pub(super) async fn list_configurations(allowed: AllowedCaller<Read>, call: ApiR
 pub(super) struct CreateConfigurationBody {
     source: SourceKey,
     /// Display name, unique within the account; by default the source and the end of the id
-    #[schema(
-        min_length = 1,
-        max_length = 64,
-        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
-    )]
+    #[schema(value_type = Option<DisplayName>)]
     connection_name: Option<String>,
     /// Whether changes are published to your application; default true
     sync_to_user_management: Option<bool>,
@@ -143,11 +139,7 @@ pub(super) struct CreateConfigurationBody {
     /// `syncToUserManagement` is set to true. Not together with `syncToUserManagement` true
     staged: Option<bool>,
     /// Name of the identity provider if the source is `other`, such as `onelogin`
-    #[schema(
-        min_length = 1,
-        max_length = 64,
-        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
-    )]
+    #[schema(value_type = Option<DisplayName>)]
     provider: Option<String>,
     /// How requests are interpreted; by default the preset of the source
     preset: Option<Preset>,

@@ -13,7 +13,7 @@ use crate::management::setup_links::{self, NewSetupLink, SetupLink};
 use crate::model::setup_link::LinkPurpose;
 use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
-use crate::web::api::request_types::ApiRequest;
+use crate::web::api::request_types::{ApiRequest, DisplayName};
 use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
 
 /// Path of links, below the public URL.
@@ -31,11 +31,7 @@ pub(super) struct CreateLinkBody {
     #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     note: Option<String>,
     /// The identity provider for which the link is intended
-    #[schema(
-        min_length = 1,
-        max_length = 64,
-        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
-    )]
+    #[schema(value_type = Option<DisplayName>)]
     provider: Option<String>,
     /// What the link is for; default `setup`
     purpose: Option<LinkPurpose>,
