@@ -1,4 +1,4 @@
-// Lighthouse scores of three pages: node tests/browser/lighthouse.mjs. ROLLCALL is the path of the program. Requires a
+// Lighthouse scores of the pages that are opened most: node tests/browser/lighthouse.mjs. ROLLCALL is the path of the program. Requires a
 // performance score of at least 0.98, and 1 for accessibility and best practices.
 import lighthouse from "lighthouse";
 import { launch } from "./chromium.mjs";
@@ -29,8 +29,15 @@ async function score(url, headers) {
   return { scores, lost: lost.map(({ id, title }) => `${id} (${title})`) };
 }
 
+await page.goto(`${address}/links`);
+await hand.press("Create the link");
+const link = await page.getByLabel("Setup link", { exact: true }).inputValue();
+const signedIn = { Cookie: cookies };
+const pages = [[`${server.address}/login`, {}], [link, {}], [address, signedIn], [`${address}/users`, signedIn], [`${address}/requests`, signedIn]];
+for (const path of ["/", "/connections", "/users", "/audit", "/settings", "/docs", "/docs/api"]) { pages.push([server.address + path, signedIn]); }
+
 let failed = false;
-for (const [url, headers] of [[`${server.address}/login`, {}], [`${server.address}/connections`, { Cookie: cookies }], [address, { Cookie: cookies }]]) {
+for (const [url, headers] of pages) {
   let best = null;
   let failing = [];
   for (let run = 0; run < RUNS && (best === null || failing.length > 0); run += 1) {
