@@ -57,7 +57,8 @@ pub(super) async fn run(context: DispatchContext, mut orders: mpsc::Receiver<Sen
         tokio::select! {
             report = dispatcher.running.join_next(), if !dispatcher.running.is_empty() => dispatcher.finish(report),
             _ = separate.join_next(), if !separate.is_empty() => {}
-            _ = events.changed() => {}
+            // Without a webhook that sends, events do not matter, and waking up for each commit would cost every write.
+            _ = events.changed(), if dispatcher.sends_events() => {}
             () = context.changes.notified() => {}
             order = orders.recv() => {
                 if let Some(order) = order {
@@ -106,6 +107,11 @@ impl Dispatcher {
             is_first: true,
             counted_at: None,
         }
+    }
+
+    /// Whether there is a webhook that sends. A new one is noticed by the signal of its change, or by the next check.
+    fn sends_events(&self) -> bool {
+        !self.endpoints.is_empty()
     }
 
     /// Notices changed webhooks and new events.
