@@ -84,6 +84,8 @@ pub(crate) struct SharedState {
     closing: AtomicBool,
     /// Transactions that this process has committed, or tried to commit.
     commits: AtomicU64,
+    /// Those of them that may have changed tokens, configurations or OAuth clients. Increases in front of their results.
+    access_changes: AtomicU64,
     /// Changes with each commit that published events.
     events: watch::Sender<u64>,
     counters: statistics::WriterCounters,
@@ -112,6 +114,7 @@ impl SharedState {
             has_foreign_pages: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             commits: AtomicU64::new(0),
+            access_changes: AtomicU64::new(0),
             events: watch::Sender::new(0),
             counters: statistics::WriterCounters::default(),
             gate: SnapshotGate::default(),
@@ -260,13 +263,18 @@ impl Store {
     }
 
     /// Like [`Store::write_as`] without a savepoint, which saves some microseconds. For jobs that return an error only
-    /// before their first change: an error after it rolls the whole transaction back, and the other writes run again.
-    pub async fn write_without_savepoint<T, F>(&self, owner: WorkOwner, job: F) -> Result<T>
+    /// before their first change: an error after it rolls the whole transaction back, and the other writes run again. They
+    /// change resources only: no tokens, configurations and OAuth clients, which event loops remember.
+    pub async fn write_without_savepoint<T, F>(&self, owner: WorkOwner, mut job: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.write(owner, Isolation::None, job).await
+        let declared = move |tx: &Tx<'_>| {
+            tx.declare_access_unchanged();
+            job(tx)
+        };
+        self.writer.write(owner, Isolation::None, declared).await
     }
 
     /// [`Store::write`] for threads that may block: the command line and tests, not a server worker.

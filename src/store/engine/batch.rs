@@ -281,7 +281,7 @@ impl WriterThread {
         let changes = connection.total_changes();
         let pending = PendingRows::default();
         let hold_until = self.hold_deadline();
-        let mut has_events = false;
+        let (mut has_events, mut changes_access) = (false, false);
         let mut next = 0;
         let (mut spent, mut is_shared) = (Duration::ZERO, false);
         let first_owner = batch.first().map(|due| due.owner);
@@ -301,6 +301,7 @@ impl WriterThread {
                 return Ok(BatchOutcome::Aborted(next));
             }
             has_events |= tx.has_events();
+            changes_access |= tx.may_change_access();
             // Nothing is committed after a disk failure, even if the write itself ignored the error.
             if ObservedFailures::current().is_severe() {
                 return Ok(BatchOutcome::Failed(BatchFailure::Unusable));
@@ -316,6 +317,7 @@ impl WriterThread {
         let start = clock::read_instant();
         let committed = execute_statement(connection, "COMMIT");
         // In front of the results: who gets one reads what was written.
+        self.shared.access_changes.fetch_add(u64::from(changes_access), Ordering::Release);
         self.shared.commits.fetch_add(1, Ordering::Release);
         if let Err(error) = committed {
             self.has_failed_commit = true;

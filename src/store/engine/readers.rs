@@ -50,9 +50,10 @@ pub(crate) fn read_inline<T>(shared: &Arc<SharedState>, read: impl FnOnce(&Snaps
     let is_event_loop = IS_EVENT_LOOP.get();
     // Read in front of the snapshot, which contains at least these.
     let commits = shared.commits.load(Ordering::Acquire);
+    let access_changes = shared.access_changes.load(Ordering::Acquire);
     let mut reader = InlineReader::take(shared).map_err(|error| check_for_corruption(shared, error))?;
     reader.limit.start(if is_event_loop { EVENT_LOOP_READ_MAX } else { BLOCKING_READ_MAX });
-    let result = reader.begin(commits).and_then(|()| {
+    let result = reader.begin(commits, access_changes).and_then(|()| {
         let snapshot = Snapshot::new(&reader.connection).within(&reader.limit).adding_recent_use(shared.recent_use());
         read(&snapshot.remembering(&reader.remembered))
     });

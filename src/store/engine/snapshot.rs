@@ -73,7 +73,7 @@ impl<'c> Snapshot<'c> {
     }
 
     /// Returns the value with this key, which is read once if this view is used for several requests. Only for values that
-    /// follow from the rows alone.
+    /// follow from the rows of tokens, configurations and OAuth clients alone.
     ///
     /// # Errors
     /// Those of `read`.
@@ -191,6 +191,8 @@ pub struct Tx<'c> {
     quota_defaults: QuotaDefaults,
     pending: &'c PendingRows,
     deadline: &'c JobDeadline,
+    /// Whether the write may change what [`Snapshot::remember`] remembers: tokens, configurations and OAuth clients.
+    may_change_access: Cell<bool>,
     /// The disk is full: statements that change rows are rejected.
     is_restricted: Cell<bool>,
     is_disk_full: bool,
@@ -213,6 +215,7 @@ impl<'c> Tx<'c> {
             quota_defaults: shared.quota_defaults(),
             pending,
             deadline,
+            may_change_access: Cell::new(true),
             is_restricted: Cell::new(is_disk_full),
             is_disk_full,
         }
@@ -222,6 +225,16 @@ impl<'c> Tx<'c> {
     /// the reserve of the disk.
     pub fn allow_on_full_disk(&self) {
         self.is_restricted.set(false);
+    }
+
+    /// Declares that this write changes no tokens, configurations and OAuth clients, so that what event loops remember of them stays
+    /// valid.
+    pub(in crate::store) fn declare_access_unchanged(&self) {
+        self.may_change_access.set(false);
+    }
+
+    pub(in crate::store) fn may_change_access(&self) -> bool {
+        self.may_change_access.get()
     }
 
     /// Whether the disk is full. A write that is allowed then leaves out what is not needed.

@@ -70,6 +70,28 @@ fn a_value_is_read_once_in_a_snapshot_and_again_after_a_commit_or_a_short_time()
 }
 
 #[test]
+fn a_remembered_token_stays_valid_after_a_change_of_resources_for_a_short_time() {
+    let fixture = Fixture::new();
+    let store = fixture.store.clone();
+    on_event_loop(async move {
+        let mut is_held = false;
+        for value in 0..20 {
+            let first = read_remembered(&store, value * 3);
+            store.write_without_savepoint(WorkOwner::Management, set("resource")).await.unwrap();
+            let rows = store.read_inline(count_rows).unwrap();
+            assert_eq!(rows, if value == 0 { 1 } else { 2 }, "the snapshot is a new one");
+            is_held |= read_remembered(&store, value * 3 + 1) == first;
+            store.write(set("token")).await.unwrap();
+            assert_eq!(read_remembered(&store, value * 3 + 2), value * 3 + 2, "after a commit that may change tokens");
+        }
+        assert!(is_held);
+        store.write_without_savepoint(WorkOwner::Management, set("resource")).await.unwrap();
+        tokio::time::sleep(3 * HELD_MAX).await;
+        assert_eq!(read_remembered(&store, 102), 102, "after a short time");
+    });
+}
+
+#[test]
 fn a_commit_of_another_process_is_seen_after_a_short_time() {
     let fixture = Fixture::new();
     let (store, path) = (fixture.store.clone(), database(&fixture.folder));

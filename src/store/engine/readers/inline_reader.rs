@@ -4,6 +4,9 @@
 //! holds its snapshot until this process commits something, for at most [`HELD_MAX`], and not while the write-ahead log
 //! must start again, which no snapshot may use then. Another process sees its commits in all answers after
 //! [`HELD_MAX`].
+//!
+//! The rows of tokens stay in memory for the same time, also after commits of this process that change no such row. So a write,
+//! which reads nothing else, needs no snapshot: SQLite opens one with the first statement that reads.
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Weak};
@@ -35,12 +38,20 @@ pub(super) struct InlineReader {
     pub(super) limit: Arc<ReadLimit>,
     held: Option<HeldSnapshot>,
     pub(super) remembered: RememberedValues,
+    memory_start: Option<MemoryStart>,
 }
 
 /// An open snapshot.
 struct HeldSnapshot {
     /// Commits of this process that it contains at least.
     commits: u64,
+    since: Instant,
+}
+
+/// From which time on and after which changes of access the remembered values were read.
+#[derive(Clone, Copy)]
+struct MemoryStart {
+    access_changes: u64,
     since: Instant,
 }
 
@@ -67,28 +78,48 @@ impl InlineReader {
         let connection = connection::connect_reader(&shared.files)?;
         let limit = ReadLimit::attach(&connection)?;
         let (store, remembered) = (Arc::downgrade(shared), RememberedValues::default());
-        Ok(Self { store, connection, limit, held: None, remembered })
+        Ok(Self { store, connection, limit, held: None, remembered, memory_start: None })
     }
 
     fn is_of(&self, shared: &Arc<SharedState>) -> bool {
         std::ptr::eq(self.store.as_ptr(), Arc::as_ptr(shared))
     }
 
-    /// Begins a snapshot that contains these commits of this process, or continues in the open one.
-    pub(super) fn begin(&mut self, commits: u64) -> Result<()> {
-        if self.held.as_ref().is_some_and(|held| held.commits == commits && held.since.elapsed() < HELD_MAX) {
-            return Ok(());
+    /// Begins a snapshot that contains these commits of this process, or continues in the open one. What is remembered is
+    /// forgotten after another change of access.
+    pub(super) fn begin(&mut self, commits: u64, access_changes: u64) -> Result<()> {
+        let now = Instant::now();
+        let is_recent = |since: Instant| now.duration_since(since) < HELD_MAX;
+        let since = match &self.held {
+            Some(held) if held.commits == commits && is_recent(held.since) => held.since,
+            _ => {
+                self.end_snapshot()?;
+                self.connection.prepare_cached("BEGIN")?.execute([])?;
+                self.held = Some(HeldSnapshot { commits, since: now });
+                now
+            }
+        };
+        let is_valid = |start: MemoryStart| start.access_changes == access_changes && is_recent(start.since);
+        if !self.memory_start.is_some_and(is_valid) {
+            self.forget();
+            self.memory_start = Some(MemoryStart { access_changes, since });
         }
-        self.end()?;
-        self.connection.prepare_cached("BEGIN")?.execute([])?;
-        self.held = Some(HeldSnapshot { commits, since: Instant::now() });
         Ok(())
     }
 
-    /// Ends the snapshot, and forgets what was read in it.
-    pub(super) fn end(&mut self) -> Result<()> {
-        self.held = None;
+    fn forget(&mut self) {
+        self.memory_start = None;
         self.remembered.clear();
+    }
+
+    /// Ends the snapshot, and forgets what was read.
+    pub(super) fn end(&mut self) -> Result<()> {
+        self.forget();
+        self.end_snapshot()
+    }
+
+    fn end_snapshot(&mut self) -> Result<()> {
+        self.held = None;
         if !self.connection.is_autocommit() {
             self.connection.prepare_cached("COMMIT")?.execute([])?;
         }

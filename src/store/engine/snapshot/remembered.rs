@@ -1,4 +1,4 @@
-//! Values that are read once in a snapshot that is used for several requests.
+//! Values that are read once for several requests.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -10,7 +10,7 @@ use crate::error::Result;
 /// Most values that are remembered in a snapshot.
 const REMEMBERED_MAX: usize = 256;
 
-/// Values that were read in a snapshot.
+/// Values that were read in a snapshot, or in one before it between which no such row changed.
 #[derive(Default)]
 pub(in crate::store) struct RememberedValues(RefCell<HashMap<RememberedKey, Rc<dyn Any>>>);
 
@@ -24,7 +24,7 @@ pub(in crate::store) enum RememberedKey {
 }
 
 impl RememberedValues {
-    /// Returns the value with this key, which is read once in a snapshot.
+    /// Returns the value with this key, which is read once.
     ///
     /// # Errors
     /// Those of `read`.
@@ -47,7 +47,7 @@ impl RememberedValues {
         Ok(value)
     }
 
-    /// Forgets all values, because the snapshot ends.
+    /// Forgets all values.
     pub(in crate::store) fn clear(&self) {
         self.0.borrow_mut().clear();
     }
