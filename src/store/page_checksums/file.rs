@@ -80,6 +80,12 @@ pub(crate) struct VerifiedFile {
     base: ffi::sqlite3_file,
     name: *const c_char,
     role: FileRole,
+    /// Frames of a log that are not in the file yet, one after the other: they are written together.
+    gathered: Vec<u8>,
+    /// Position of the first of them.
+    gathered_at: u64,
+    /// The log of a database, as long as it is open.
+    log: *mut ffi::sqlite3_file,
 }
 
 impl VerifiedFile {
@@ -97,6 +103,9 @@ impl VerifiedFile {
         unsafe {
             let role = if is_log {
                 let database = ffi::sqlite3_database_file_object(name);
+                if !database.is_null() && Self::is_verified(database) {
+                    (*database.cast::<Self>()).log = opened;
+                }
                 FileRole::Log(LogState {
                     is_big_endian: None,
                     header: None,
@@ -108,7 +117,9 @@ impl VerifiedFile {
             } else {
                 FileRole::Database(Checksums::Undecided { sealed: false })
             };
-            opened.cast::<Self>().write(Self { base: ffi::sqlite3_file { pMethods: &raw const METHODS }, name, role });
+            let base = ffi::sqlite3_file { pMethods: &raw const METHODS };
+            let (gathered, log) = (Vec::new(), std::ptr::null_mut());
+            opened.cast::<Self>().write(Self { base, name, role, gathered, gathered_at: 0, log });
             if !is_log {
                 let mut header = [0; 100];
                 if Self::read_inner(opened, &mut header, 0) == ffi::SQLITE_OK {
@@ -185,13 +196,36 @@ impl VerifiedFile {
         }
     }
 
-    /// Writes the delayed header.
+    /// Writes the gathered frames. After an error they are lost: the transaction is not committed then.
     ///
     /// # Safety
     /// `opened` is an open file of this type.
-    unsafe fn write_delayed_header(opened: *mut ffi::sqlite3_file) -> c_int {
+    unsafe fn write_gathered(opened: *mut ffi::sqlite3_file) -> c_int {
         // SAFETY: the caller passes an open file of this type.
         unsafe {
+            let own = opened.cast::<Self>();
+            if (&(*own).gathered).is_empty() {
+                return ffi::SQLITE_OK;
+            }
+            let mut frames = mem::take(&mut (*own).gathered);
+            let code = Self::write_inner(opened, &frames, (*own).gathered_at);
+            frames.clear();
+            (*own).gathered = frames;
+            code
+        }
+    }
+
+    /// Writes what is delayed: the gathered frames, and the header of the next one.
+    ///
+    /// # Safety
+    /// `opened` is an open file of this type.
+    unsafe fn write_delayed(opened: *mut ffi::sqlite3_file) -> c_int {
+        // SAFETY: the caller passes an open file of this type.
+        unsafe {
+            let code = Self::write_gathered(opened);
+            if code != ffi::SQLITE_OK {
+                return code;
+            }
             let FileRole::Log(log) = &mut (*opened.cast::<Self>()).role else { return ffi::SQLITE_OK };
             match log.header {
                 Some((at, header)) if mem::take(&mut log.is_header_delayed) => Self::write_inner(opened, &header, at),
@@ -237,7 +271,7 @@ unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, into: *mut c_void, lengt
     let offset = offset.unsigned_abs();
     // SAFETY: as above.
     unsafe {
-        let code = VerifiedFile::write_delayed_header(file);
+        let code = VerifiedFile::write_delayed(file);
         if code != ffi::SQLITE_OK {
             return code;
         }
@@ -357,7 +391,7 @@ macro_rules! forward {
         unsafe extern "C" fn $name(file: *mut ffi::sqlite3_file $(, $argument: $kind)*) -> c_int {
             // SAFETY: SQLite passes an open file of this type, and arguments that are valid for the inner file.
             unsafe {
-                let code = VerifiedFile::write_delayed_header(file);
+                let code = VerifiedFile::write_delayed(file);
                 if code != ffi::SQLITE_OK {
                     return code;
                 }
@@ -381,8 +415,25 @@ forward!(file_control, xFileControl(operation: c_int, argument: *mut c_void), ff
 forward!(sector_size, xSectorSize(), 4_096);
 forward!(device_characteristics, xDeviceCharacteristics(), 0);
 forward!(map_shared, xShmMap(region: c_int, size: c_int, extend: c_int, mapped: *mut *mut c_void), ffi::SQLITE_IOERR_SHMMAP);
-forward!(lock_shared, xShmLock(offset: c_int, count: c_int, flags: c_int), ffi::SQLITE_IOERR_SHMLOCK);
 forward!(unmap_shared, xShmUnmap(delete: c_int), ffi::SQLITE_OK);
+
+/// Without the lock of the writer, another process can write frames at the position of those that this connection has gathered.
+/// So they are written in front of every change of a lock. At the end of the lock they belong to no committed transaction.
+unsafe extern "C" fn lock_shared(file: *mut ffi::sqlite3_file, offset: c_int, count: c_int, flags: c_int) -> c_int {
+    // SAFETY: SQLite passes an open file of this type, and the log is null or open.
+    unsafe {
+        let log = (*file.cast::<VerifiedFile>()).log;
+        let code = if log.is_null() { ffi::SQLITE_OK } else { VerifiedFile::write_gathered(log) };
+        if code != ffi::SQLITE_OK && flags & ffi::SQLITE_SHM_LOCK != 0 {
+            return code;
+        }
+        let inner = VerifiedFile::inner_file(file);
+        match (*(*inner).pMethods).xShmLock {
+            Some(method) => method(inner, offset, count, flags),
+            None => ffi::SQLITE_IOERR_SHMLOCK,
+        }
+    }
+}
 
 unsafe extern "C" fn order_shared(file: *mut ffi::sqlite3_file) {
     // SAFETY: SQLite passes an open file of this type.
@@ -397,7 +448,16 @@ unsafe extern "C" fn order_shared(file: *mut ffi::sqlite3_file) {
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: SQLite passes an open file of this type.
     unsafe {
-        let code = VerifiedFile::write_delayed_header(file);
+        let code = VerifiedFile::write_delayed(file);
+        let own = file.cast::<VerifiedFile>();
+        drop(mem::take(&mut (*own).gathered));
+        if let FileRole::Log(LogState { database, .. }) = (*own).role
+            && !database.is_null()
+            && VerifiedFile::is_verified(database)
+            && (*database.cast::<VerifiedFile>()).log == file
+        {
+            (*database.cast::<VerifiedFile>()).log = std::ptr::null_mut();
+        }
         let inner = VerifiedFile::inner_file(file);
         let closed = (*(*inner).pMethods).xClose.map_or(ffi::SQLITE_OK, |method| method(inner));
         if code == ffi::SQLITE_OK { closed } else { code }

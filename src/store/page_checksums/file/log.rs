@@ -13,6 +13,8 @@ use crate::store::page_checksums::unused_space::PAGES_MAX;
 const HEADER_BYTES: usize = 24;
 /// The size of the pages of new databases.
 const USUAL_PAGE_BYTES: usize = 2_048;
+/// Most bytes of frames that are written together. SQLite writes at most 128 KiB in one call.
+const GATHERED_MAX_BYTES: usize = 96 * 1024;
 
 /// Returns the position of the frame whose page this range is.
 pub(super) fn find_frame(length: usize, offset: u64) -> Option<u64> {
@@ -84,8 +86,11 @@ unsafe fn has_sealed_pages(log: LogState) -> bool {
 /// `file` is an open file of this type, and that of the database is open.
 unsafe fn is_small(file: *mut ffi::sqlite3_file, log: LogState, page_bytes: usize) -> bool {
     // SAFETY: the caller's.
-    let bytes = unsafe { VerifiedFile::read_length(file).saturating_add(VerifiedFile::read_length(log.database)) };
-    bytes / (page_bytes as u64).max(1) < PAGES_MAX
+    let (bytes, gathered) = unsafe {
+        let bytes = VerifiedFile::read_length(file).saturating_add(VerifiedFile::read_length(log.database));
+        (bytes, (&(*file.cast::<VerifiedFile>()).gathered).len() as u64)
+    };
+    bytes.saturating_add(gathered) / (page_bytes as u64).max(1) < PAGES_MAX
 }
 
 /// Verifies a page of the write-ahead log with the checksum in its frame, which continues that of the frame in front of it.
@@ -142,19 +147,42 @@ pub(super) unsafe fn write_log(
             let code = seal_page_of_frame(file, &mut log, content, &header);
             (*own).role = FileRole::Log(log);
             return match frame {
-                Some(frame) if code == ffi::SQLITE_OK && is_delayed => write_frame(file, (&header, content), frame),
-                _ if code == ffi::SQLITE_OK => VerifiedFile::write_inner(file, content, offset),
+                Some(frame) if code == ffi::SQLITE_OK && is_delayed => gather_frame(file, (&header, content), frame),
+                _ if code == ffi::SQLITE_OK => write_in_order(file, None, (content, offset)),
                 _ => code,
             };
         }
-        if let Some((at, header)) = header.filter(|_| is_delayed) {
-            let code = VerifiedFile::write_inner(file, &header, at);
-            if code != ffi::SQLITE_OK {
-                (*own).role = FileRole::Log(log);
-                return code;
+        (*own).role = FileRole::Log(log);
+        write_other(file, (log, is_new_frame), header.filter(|_| is_delayed), (content, offset))
+    }
+}
+
+/// Writes into the log what is no page after its header. `delayed` is a header that is not in the file yet.
+///
+/// # Safety
+/// `file` is an open file of this type.
+unsafe fn write_other(
+    file: *mut ffi::sqlite3_file,
+    (mut log, is_new_frame): (LogState, bool),
+    delayed: Option<(u64, [u8; 24])>,
+    (content, offset): (&mut [u8], u64),
+) -> c_int {
+    let own = file.cast::<VerifiedFile>();
+    // SAFETY: the caller passes an open file of this type.
+    unsafe {
+        if delayed.is_none() && is_new_frame && content.len() == HEADER_BYTES {
+            log.header = content.first_chunk().map(|header| (offset, *header));
+            log.is_header_delayed = true;
+            if offset <= log.unverified_from {
+                log.unverified_from = u64::MAX;
             }
+            (*own).role = FileRole::Log(log);
+            return ffi::SQLITE_OK;
         }
-        let mut code = ffi::SQLITE_OK;
+        let mut code = write_in_order(file, delayed, (&[], offset));
+        if code != ffi::SQLITE_OK {
+            return code;
+        }
         if offset == 0 {
             log.is_big_endian = content.get(3).map(|magic| magic & 1 == 1);
             log.unverified_from = u64::MAX;
@@ -164,7 +192,7 @@ pub(super) unsafe fn write_log(
             if offset <= log.unverified_from {
                 log.unverified_from = u64::MAX;
             }
-        } else if let Some(frame) = frame {
+        } else if let Some(frame) = find_frame(content.len(), offset) {
             // The page of an earlier frame of the same transaction.
             log.unverified_from = log.unverified_from.min(frame);
             let mut header = [0; 24];
@@ -207,22 +235,54 @@ unsafe fn seal_page_of_frame(
     }
 }
 
-/// Writes a frame: its header and its page, in one call if the page has the usual size.
+/// Writes a frame: its header and its page. The frames of a transaction are written together, with the one that commits it, because
+/// no other connection reads one before. Until then this connection writes them in front of anything else that it does with
+/// the log, and in front of the end of its lock.
 ///
 /// # Safety
 /// `file` is an open file of this type.
-unsafe fn write_frame(file: *mut ffi::sqlite3_file, (header, page): (&[u8; 24], &[u8]), frame: u64) -> c_int {
-    let mut usual = [0; HEADER_BYTES + USUAL_PAGE_BYTES];
+unsafe fn gather_frame(file: *mut ffi::sqlite3_file, (header, page): (&[u8; 24], &[u8]), frame: u64) -> c_int {
     // SAFETY: the caller passes an open file of this type.
     unsafe {
-        if page.len() == USUAL_PAGE_BYTES {
-            let (start, content) = usual.split_at_mut(HEADER_BYTES);
-            start.copy_from_slice(header);
-            content.copy_from_slice(page);
-            return VerifiedFile::write_inner(file, &usual, frame);
+        let own = file.cast::<VerifiedFile>();
+        let gathered = (&(*own).gathered).len();
+        let follows = (*own).gathered_at + gathered as u64 == frame;
+        if !follows || gathered + HEADER_BYTES + page.len() > GATHERED_MAX_BYTES {
+            let code = VerifiedFile::write_gathered(file);
+            if code != ffi::SQLITE_OK {
+                return code;
+            }
+            (*own).gathered_at = frame;
         }
-        let code = VerifiedFile::write_inner(file, header, frame);
-        if code == ffi::SQLITE_OK { VerifiedFile::write_inner(file, page, frame + FRAME_HEADER_BYTES) } else { code }
+        let frames = &mut (*own).gathered;
+        frames.extend_from_slice(header);
+        frames.extend_from_slice(page);
+        // The last frame of a transaction has the length of the database.
+        let [_, _, _, _, length @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = header;
+        if *length == [0; 4] { ffi::SQLITE_OK } else { VerifiedFile::write_gathered(file) }
+    }
+}
+
+/// Writes content after everything that is delayed: the gathered frames, and a header.
+///
+/// # Safety
+/// `file` is an open file of this type.
+unsafe fn write_in_order(
+    file: *mut ffi::sqlite3_file,
+    delayed: Option<(u64, [u8; 24])>,
+    (content, offset): (&[u8], u64),
+) -> c_int {
+    // SAFETY: the caller passes an open file of this type.
+    unsafe {
+        let mut code = VerifiedFile::write_gathered(file);
+        if let (ffi::SQLITE_OK, Some((at, header))) = (code, delayed) {
+            code = VerifiedFile::write_inner(file, &header, at);
+        }
+        if code == ffi::SQLITE_OK && !content.is_empty() {
+            VerifiedFile::write_inner(file, content, offset)
+        } else {
+            code
+        }
     }
 }
 
