@@ -21,8 +21,7 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
     let (request, mut passwords) = redact_request_text(&call.request_body);
     passwords.extend(call.request_body.passwords.iter().cloned());
     let clean = |text: String| remove_tokens(redact::remove_passwords(&passwords, text));
-    let response =
-        (!call.response_body.is_discarded).then(|| String::from_utf8_lossy(&call.response_body.bytes).into_owned());
+    let response = (!call.response_body.is_discarded).then(|| read_text(&call.response_body.bytes));
     let response = response.map(&clean);
     let is_token_request = matches!(call.caller, CallerIdentity::TokenRequest { .. });
     let detail = if is_token_request {
@@ -107,7 +106,7 @@ fn redact_request_text(body: &RecordedBody) -> (Option<String>, Vec<String>) {
         return (None, Vec::new());
     }
     if body.is_redacted || !redact::needs_parsing(&body.bytes) {
-        return (Some(String::from_utf8_lossy(&body.bytes).into_owned()), Vec::new());
+        return (Some(read_text(&body.bytes)), Vec::new());
     }
     match serde_json::from_slice::<Value>(&body.bytes) {
         Ok(value) => {
@@ -116,6 +115,12 @@ fn redact_request_text(body: &RecordedBody) -> (Option<String>, Vec<String>) {
         }
         Err(_) => (None, Vec::new()),
     }
+}
+
+/// Returns a body as text. A character that is cut or invalid is replaced.
+fn read_text(body: &[u8]) -> String {
+    // Most bodies are valid, and a check costs less than a search for the characters to replace.
+    str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body).into_owned(), str::to_owned)
 }
 
 /// Returns the `detail` of a SCIM error (RFC 7644 section 3.12).

@@ -1,5 +1,6 @@
 //! Removal of secrets from logged calls. Passwords and tokens are never stored.
 
+use memchr::{memchr, memchr2, memchr2_iter};
 use serde_json::Value;
 
 use crate::scim::percent;
@@ -39,7 +40,7 @@ pub(super) fn needs_parsing(body: &[u8]) -> bool {
 
 fn has_escaped_character(body: &[u8]) -> bool {
     let mut rest = body;
-    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+    while let Some(at) = memchr(b'\\', rest) {
         if rest.get(at + 1) == Some(&b'u') {
             return true;
         }
@@ -52,7 +53,7 @@ fn has_escaped_character(body: &[u8]) -> bool {
 /// Returns whether the text contains `password`, case-insensitive.
 fn mentions_password(text: &[u8]) -> bool {
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| byte | 0x20 == b'p') {
+    while let Some(at) = memchr2(b'p', b'P', rest) {
         rest = &rest[at..];
         if rest.len() < 8 {
             return false;
@@ -219,16 +220,10 @@ pub(super) fn remove_tokens(text: String) -> String {
 
 /// Quick check whether a text can contain a token. Most texts have no `_`, and few of the others have `rc` before it.
 fn may_contain_token(text: &[u8]) -> bool {
-    let mut from = 0;
-    while let Some(at) = text[from..].iter().position(|byte| matches!(byte, b'_' | b'J')) {
-        let at = from + at;
+    memchr2_iter(b'_', b'J', text).any(|at| {
         let before = &text[at.saturating_sub(3)..at];
-        if text[at] == b'J' && before.ends_with(b"ey") || text[at] == b'_' && before.starts_with(b"rc") {
-            return true;
-        }
-        from = at + 1;
-    }
-    false
+        text[at] == b'J' && before.ends_with(b"ey") || text[at] == b'_' && before.starts_with(b"rc")
+    })
 }
 
 /// If the text starts with a token, returns the prefix that stays visible and the length of the token.
