@@ -193,7 +193,7 @@ pub fn format_rfc3339(ms: Millis) -> String {
     ] {
         time[at] += u8::try_from(digit).unwrap_or_default();
     }
-    text.extend(time.map(char::from));
+    text.push_str(str::from_utf8(&time).unwrap_or_default());
     text
 }
 

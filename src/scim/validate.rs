@@ -2,21 +2,22 @@
 //! values of the correct type, without read-only attributes (RFC 7643 section 2, RFC 7644 sections 3.3 and 3.5.1).
 
 mod flattened;
+mod simple_values;
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
+use self::simple_values::read_simple;
 use super::dialect::{self, DialectNotes, DialectRules, NoteCode};
 use super::distinct::{DistinctIndex, LINEAR_SEARCH_MAX, TwinMerge, push_distinct};
 use super::json::{wrong_boolean_error, wrong_type_error};
 use super::members::{MemberRef, read_members};
 use super::password::{self, PasswordChange};
 use super::schema::undeclared::{UndeclaredAttributes, UndeclaredSource};
-use super::schema::{Attribute, COMMON, DataType, Mutability, ResourceType};
+use super::schema::{Attribute, DataType, Mutability, ResourceType};
 use crate::error::{Error, Reason};
 use crate::scim::path::shorten_text;
-use crate::scim::timestamp;
 
 /// Attributes of a resource in canonical spelling and order, without the attributes that the service provider manages:
 /// `schemas`, `id`, `meta`, `groups` and `members`. The attributes of an extension are in an object under its URI.
@@ -76,6 +77,9 @@ impl ResourceDraft {
 /// Maximum number of elements of one multi-valued attribute, except `members`.
 pub const ELEMENTS_MAX: usize = 1_000;
 
+/// Attributes for which the map of a new document has room at once.
+const USUAL_ATTRIBUTES_MAX: usize = 64;
+
 /// Reads a new resource from the body of a create. `active` is true unless the body contains it (RFC 7644 section 3.3).
 ///
 /// # Errors
@@ -102,6 +106,7 @@ pub fn read_resource(body: &Value, of: &ResourceType, rules: DialectRules) -> Re
     let mut reading = ValueReader::new(of, rules);
     check_schemas(object, of, &mut reading)?;
     let mut draft = ResourceDraft::empty();
+    draft.attributes = Map::with_capacity(object.len().min(USUAL_ATTRIBUTES_MAX));
     let mut flattened = Vec::new();
     for (name, value) in object {
         if !reading.read_member(name, value, &mut draft)? {
@@ -157,16 +162,19 @@ pub(super) fn is_blank(value: &Value) -> bool {
 }
 
 /// Returns the attributes in the order of the schema tables, then the extensions in the order of the type.
-pub fn sort_attributes(mut found: Map<String, Value>, of: &ResourceType) -> Attributes {
-    let mut sorted = Map::with_capacity(found.len());
-    for attribute in COMMON.iter().chain(&of.schema.attributes) {
-        if let Some(value) = found.swap_remove(&*attribute.name) {
-            sorted.insert(attribute.name.clone().into_owned(), value);
-        }
+pub fn sort_attributes(found: Map<String, Value>, of: &ResourceType) -> Attributes {
+    let mut names = of.list_stored_names();
+    // Each search continues after the name before it.
+    if found.keys().all(|name| names.any(|other| other == name)) {
+        return found;
     }
-    for extension in &of.extensions {
-        if let Some(value) = found.swap_remove(&*extension.schema.id) {
-            sorted.insert(extension.schema.id.clone().into_owned(), value);
+    // A resource has few attributes: a search compares less than a hash costs.
+    let mut entries: Vec<(String, Value)> = found.into_iter().collect();
+    let mut sorted = Map::with_capacity(entries.len());
+    for name in of.list_stored_names() {
+        if let Some(position) = entries.iter().position(|(other, _)| other == name) {
+            let (name, value) = entries.swap_remove(position);
+            sorted.insert(name, value);
         }
     }
     sorted
@@ -535,10 +543,14 @@ impl<'t> ValueReader<'t> {
             let clears = read.is_none() && !attribute.is_read_only() && self.nulls == NullHandling::Keep;
             slots[index] = if clears { Some(Value::Null) } else { read.or(slots[index].take()) };
         }
-        let named = attributes.iter().zip(slots);
-        Ok(named
-            .filter_map(|(attribute, slot)| slot.map(|value| (attribute.name.clone().into_owned(), value)))
-            .collect())
+        // With its final size, the map does not grow.
+        let mut read = Map::with_capacity(slots.iter().flatten().count());
+        for (attribute, slot) in attributes.iter().zip(slots) {
+            if let Some(value) = slot {
+                read.insert(attribute.name.clone().into_owned(), value);
+            }
+        }
+        Ok(read)
     }
 }
 
@@ -550,42 +562,6 @@ fn convert_to_object(attribute: &Attribute, value: &Value) -> Option<Value> {
         }
         _ => None,
     }
-}
-
-/// Returns a value that is neither boolean nor complex (RFC 7643 section 2.3).
-fn read_simple(kind: DataType, value: &Value, path: ValuePath<'_>) -> Result<Value, Error> {
-    let fits = match (kind, value) {
-        (DataType::String | DataType::Reference, Value::String(_)) | (DataType::Decimal, Value::Number(_)) => true,
-        (DataType::Integer, Value::Number(number)) => number.is_i64() || number.is_u64(),
-        (DataType::DateTime, Value::String(text)) => timestamp::parse_timestamp(text).is_some(),
-        (DataType::Binary, Value::String(text)) => is_base64(text),
-        _ => false,
-    };
-    if fits { Ok(value.clone()) } else { Err(wrong_type_error(path, describe_type(kind), value)) }
-}
-
-fn describe_type(kind: DataType) -> &'static str {
-    match kind {
-        DataType::String => "text",
-        DataType::Reference => "a URI as text",
-        DataType::Decimal => "a number",
-        DataType::Integer => "a whole number",
-        DataType::DateTime => "a dateTime such as 2026-01-31T12:00:00Z",
-        DataType::Binary => "base64 text",
-        DataType::Boolean => "true or false",
-        DataType::Complex => "an object",
-    }
-}
-
-/// RFC 7643 section 2.3.6: base64. Padding is optional; line breaks occur in certificates.
-fn is_base64(text: &str) -> bool {
-    let digits = text.bytes().filter(|byte| !byte.is_ascii_whitespace());
-    let body = text.trim_end().trim_end_matches('=');
-    let padding = text.trim_end().len() - body.len();
-    let valid =
-        body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte) || byte.is_ascii_whitespace());
-    let length = digits.count() - padding;
-    valid && padding <= 2 && length % 4 != 1 && (padding == 0 || (length + padding).is_multiple_of(4))
 }
 
 /// Checks that a list is not longer than [`ELEMENTS_MAX`].

@@ -52,6 +52,12 @@ impl ResourceType {
             .or_else(|| self.schema.attribute(name))
     }
 
+    /// Returns the names of all attributes and extensions that a stored document can have, in their order there.
+    pub fn list_stored_names(&self) -> impl Iterator<Item = &str> {
+        let names = COMMON.iter().chain(&self.schema.attributes).map(|attribute| &*attribute.name);
+        names.chain(self.extensions.iter().map(|extension| &*extension.schema.id))
+    }
+
     /// Returns the `members` attribute, if resources of this type have other resources as members.
     pub fn members(&self) -> Option<&Attribute> {
         self.schema.attribute("members").filter(|attribute| attribute.multi_valued)

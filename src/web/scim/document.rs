@@ -28,7 +28,7 @@ pub(super) struct DocumentWriter<'a> {
 impl DocumentWriter<'_> {
     /// Returns the URL of a resource.
     pub(super) fn location(&self, id: &str) -> String {
-        format!("{}{}/{id}", self.base, self.resource_type.endpoint)
+        [self.base, &self.resource_type.endpoint, "/", id].concat()
     }
 
     /// Returns the response with the projected document.
