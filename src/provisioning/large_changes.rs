@@ -8,7 +8,7 @@
 
 pub mod steps;
 
-use crate::error::{Reason, Result};
+use crate::error::Result;
 use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::provisioning::members::diff::{MemberDiff, MemberKey};
 use crate::provisioning::quotas::reserve_growth;
@@ -24,14 +24,6 @@ pub(super) const MEMBERS_INLINE_MAX: usize = if cfg!(test) { 2 } else { 1_000 };
 pub const MEMBERS_PER_STEP: usize = if cfg!(test) { 3 } else { 2_000 };
 /// Groups that a deleted resource leaves in one step. Each of them is a change with an event.
 pub const GROUPS_PER_STEP: usize = if cfg!(test) { 1 } else { 200 };
-
-/// Checks that no large change of this resource is running.
-///
-/// # Errors
-/// `ResourceChanging`.
-pub(super) fn check_unchanging(at: &Snapshot<'_>, stored: &StoredResource) -> Result<()> {
-    if pending_changes::is_changing(at, stored.key)? { Err(Reason::ResourceChanging.into()) } else { Ok(()) }
-}
 
 /// Whether the change of the resource is so large that it runs in steps.
 pub(super) fn is_large(diff: &MemberDiff) -> bool {

@@ -312,9 +312,17 @@ fn write_resources(
     let PageOutput { effort, write } = output;
     let (mut bytes, mut written) = (0, WrittenPage { count: 0, hides_groups: false });
     let mut reader = ResourceReader::new(at, scope.configuration)?;
+    let mut ahead = match effort {
+        PageEffort::Short => read_ahead(at, scope, request, found)?.into_iter(),
+        PageEffort::Few | PageEffort::Whole => Vec::new().into_iter(),
+    };
     for PageRow { stream, position } in found {
         let part = &request.parts[*stream];
-        let row = reader.find(position.row)?.ok_or_else(|| {
+        let row = match ahead.next().filter(|row| row.stored.key == position.row) {
+            None => reader.find(position.row)?,
+            row => row,
+        };
+        let row = row.ok_or_else(|| {
             Error::undecodable("an index", format_args!("it names row {}, which does not exist", position.row))
         })?;
         let members = if part.with_members { row.stored.member_count } else { 0 };
@@ -336,6 +344,23 @@ fn write_resources(
         written.hides_groups |= hidden > 0;
     }
     Ok(Some(written))
+}
+
+/// Reads the resources of a short page in one statement, if they follow each other in one collection. Returns none of a page that is
+/// larger.
+fn read_ahead(at: &Snapshot<'_>, scope: &Scope, request: &ListQuery, found: &[PageRow]) -> Result<Vec<FoundResource>> {
+    let (Some(first), Some(last)) = (found.first(), found.last()) else { return Ok(Vec::new()) };
+    if found.iter().any(|row| row.stream != first.stream) {
+        return Ok(Vec::new());
+    }
+    let collection = collection_for(scope, &request.parts[first.stream].resource_type);
+    let (first, last) = (first.position.row, last.position.row);
+    let range = (first.min(last), first.max(last));
+    let mut rows = resources::list_resource_range(at, collection, range, SHORT_PAGE_BYTES)?.unwrap_or_default();
+    if first > last {
+        rows.reverse();
+    }
+    Ok(rows)
 }
 
 fn load_resource(

@@ -28,7 +28,9 @@ use crate::scim::render;
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::{self, Attributes, ResourceDraft};
 use crate::scim::work::check_resource_length;
-use crate::store::tables::resources::{self, InsertedVersion, ResourceCollection, ResourceValues, StoredResource};
+use crate::store::tables::resources::{
+    self, FoundResource, InsertedVersion, ResourceCollection, ResourceValues, StoredResource,
+};
 use crate::store::tables::{members as member_rows, pending_changes, usage};
 use crate::store::{Snapshot, Tx};
 
@@ -250,7 +252,12 @@ fn insert_prepared(
         resources::set_member_count(tx, &stored)?;
         delta.publish(&publication, &resource_type.name, &stored)?;
     }
-    Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, members)?, notes })
+    let resource = match &revival {
+        // A new resource is a member of no group.
+        None => RenderedResource::load_found(tx, FoundResource { stored, is_member: false }, resource_type, members)?,
+        Some(_) => RenderedResource::load(tx, stored, resource_type, members)?,
+    };
+    Ok(WriteResult { resource, notes })
 }
 
 /// Reactivates an inactive resource whose name a create request uses, if the configuration enables this.
@@ -367,9 +374,12 @@ pub(super) fn set_active(
 /// # Errors
 /// 404, 412, `ResourceChanging` if a large change of it is running.
 pub(super) fn find_current(at: &Snapshot<'_>, write: &ResourceWrite<'_>) -> Result<StoredResource> {
-    let ResourceWrite { scope, resource_type, id, conditions, .. } = *write;
-    let stored = find_resource(at, scope, resource_type, id)?;
-    large_changes::check_unchanging(at, &stored)?;
+    let ResourceWrite { resource_type, id, conditions, .. } = *write;
+    let (stored, is_changing) = resources::find_resource_to_change(at, write.collection(), id)?
+        .ok_or_else(|| Error::new(Reason::ScimResourceNotFound))?;
+    if is_changing {
+        return Err(Reason::ResourceChanging.into());
+    }
     if let Some(conditions) = conditions.filter(|conditions| !conditions.is_empty()) {
         let resource = RenderedResource::load(at, stored, resource_type, Members::Skip)?;
         conditions.check(&resource.tag())?;
@@ -378,7 +388,8 @@ pub(super) fn find_current(at: &Snapshot<'_>, write: &ResourceWrite<'_>) -> Resu
     Ok(stored)
 }
 
-/// A checked change of a resource.
+/// A checked change of a resource. If `derived` was computed before, the attributes can leave out those that are equal before and
+/// after, except the names and `active`.
 #[derive(Debug)]
 pub(super) struct ResourceChange<'w> {
     pub(super) before: Attributes,
@@ -394,8 +405,9 @@ pub(super) struct ResourceChange<'w> {
 #[derive(Debug)]
 pub(super) struct DerivedValues {
     /// Index keys before and after, of the values that change.
-    keys: (IndexKeys, IndexKeys),
-    body: String,
+    pub(super) keys: (IndexKeys, IndexKeys),
+    /// The stored text after the change.
+    pub(super) body: String,
 }
 
 impl DerivedValues {

@@ -72,6 +72,23 @@ pub fn find_resource_by_id(
     at.find_row(&SQL, params![id, collection.configuration, collection.resource_type], read_stored_resource)
 }
 
+/// Like [`find_resource_by_id`], with whether a large change of the resource has not ended.
+pub fn find_resource_to_change(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    id: &str,
+) -> Result<Option<(StoredResource, bool)>> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM pending_changes p WHERE p.resource = r.resource) FROM resources r
+             WHERE r.id = ?1 AND r.configuration = ?2 AND r.type = ?3"
+        )
+    });
+    at.find_row(&SQL, params![id, collection.configuration, collection.resource_type], |row| {
+        Ok((read_stored_resource(row)?, row.get(8)?))
+    })
+}
+
 /// Returns the resource of the configuration with this row number.
 pub fn find_resource_by_key(at: &Snapshot<'_>, configuration: i64, key: i64) -> Result<Option<StoredResource>> {
     at.find_row(
@@ -131,6 +148,35 @@ impl<'c> ResourceReader<'c> {
         Ok(self.statement.query_row([key, self.configuration], read_found_resource).optional()?)
     }
 }
+
+/// Returns the resources of a collection in a range of row numbers, in the order of creation. `None` if their texts have more than
+/// `bytes_max` bytes together.
+pub fn list_resource_range(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    (first, last): (i64, i64),
+    bytes_max: usize,
+) -> Result<Option<Vec<FoundResource>>> {
+    let mut statement = at.prepare(&RANGE_SQL)?;
+    let mut rows = statement.query(params![collection.configuration, collection.resource_type, first, last])?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let resource = read_found_resource(row)?;
+        bytes += resource.stored.body.len();
+        if bytes > bytes_max {
+            return Ok(None);
+        }
+        found.push(resource);
+    }
+    Ok(Some(found))
+}
+
+static RANGE_SQL: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {COLUMNS}, {IS_MEMBER} FROM resources r
+         WHERE r.configuration = ?1 AND r.type = ?2 AND r.resource >= ?3 AND r.resource <= ?4 ORDER BY r.resource"
+    )
+});
 
 /// The values of a resource to insert or update.
 #[derive(Debug)]
@@ -232,8 +278,13 @@ pub fn update_resource(
         && before.external_id == after.external_id
         && before.label == after.label;
     // SQLite updates the index of every column in SET, even if the value is unchanged. Most changes do not affect
-    // names.
-    if same_names {
+    // names, and many do not affect `active`.
+    if same_names && before.active == after.active {
+        let mut statement = tx.prepare(
+            "UPDATE resources SET version = ?2, last_modified = ?3, body = ?4 WHERE resource = ?1 AND configuration = ?5",
+        )?;
+        statement.execute(params![stored.key, stored.version, stored.last_modified, new.body, stored.configuration])?;
+    } else if same_names {
         let mut statement = tx.prepare(
             "UPDATE resources SET version = ?2, last_modified = ?3, active = ?4, body = ?5
              WHERE resource = ?1 AND configuration = ?6",
@@ -442,6 +493,20 @@ pub fn list_resources_with_extension(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_is_read_in_index_order_without_sorting() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", *RANGE_SQL)).unwrap();
+        let steps = statement.query_map(params![1, "User", 1, 10], |row| row.get(3)).unwrap();
+        let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+        assert!(
+            steps[0].contains("resources_in_order (configuration=? AND type=? AND rowid>? AND rowid<?)"),
+            "{steps:?}"
+        );
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN")), "{steps:?}");
+    }
 
     #[test]
     fn keys_at_a_path_are_read_in_index_order_without_sorting() {
