@@ -15,9 +15,11 @@ use crate::provisioning::resources::{
 };
 use crate::scim::dialect::DialectNotes;
 use crate::scim::filter::Predicate;
+use crate::scim::index;
 use crate::scim::members::MemberEdit;
 use crate::scim::patch::{self, Patch, PatchEdit};
-use crate::scim::schema::ResourceType;
+use crate::scim::render::PartialText;
+use crate::scim::schema::{Attribute, ResourceType};
 use crate::scim::validate::{self, Attributes};
 use crate::scim::work::WorkBudget;
 use crate::store::tables::resources::StoredResource;
@@ -126,9 +128,71 @@ fn patch_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, patch: &Patch, stored: S
     if !changes_text(patch) {
         return write_members(tx, write, stored, members, notes);
     }
-    let (before, after) = evaluate_edits(&stored, write.scope, write.resource_type, patch, &mut work)?;
-    let change = ResourceChange { before, after, members, password: patch.password.as_ref(), derived: None, notes };
+    let (before, after, derived) = match evaluate_partially(&stored, write, patch, &work)? {
+        Some(evaluated) => evaluated,
+        None => {
+            let (before, after) = evaluate_edits(&stored, write.scope, write.resource_type, patch, &mut work)?;
+            (before, after, None)
+        }
+    };
+    if before == after && patch.password.is_none() {
+        return write_members(tx, write, stored, members, notes);
+    }
+    let change = ResourceChange { before, after, members, password: patch.password.as_ref(), derived, notes };
     write_change(tx, write, stored, change)
+}
+
+/// Largest stored text that is parsed in part, in bytes. The text that is not ASCII in a larger one is counted.
+const PARTIAL_TEXT_MAX_BYTES: usize = index::FOREIGN_TEXT_MAX_BYTES;
+
+/// Evaluates the edits of a text on the attributes that they name, and copies the others. Returns these attributes before and
+/// after, with those from which names and events follow, and what follows from a difference or a new password. `None` if the
+/// whole text must be parsed.
+fn evaluate_partially(
+    stored: &StoredResource,
+    write: &ResourceWrite<'_>,
+    patch: &Patch,
+    work: &WorkBudget,
+) -> Result<Option<(Attributes, Attributes, Option<DerivedValues>)>> {
+    let of = write.resource_type;
+    if stored.body.len() > PARTIAL_TEXT_MAX_BYTES {
+        return Ok(None);
+    }
+    let is_parsed = |name: &str| DESCRIBING.contains(&name) || is_edited(patch, name) || has_required(of, name);
+    let Some((text, before)) = PartialText::parse(&stored.body, of, is_parsed) else { return Ok(None) };
+    let mut after = before.clone();
+    patch::apply_edits(&patch.edits, &mut after, of, build_rules(write.scope), &mut work.clone())?;
+    validate::check_required(&after, of)?;
+    if before == after && patch.password.is_none() {
+        return Ok(Some((before, after, None)));
+    }
+    let body = text.build_text(&after, of);
+    if body.len() > PARTIAL_TEXT_MAX_BYTES {
+        return Ok(None);
+    }
+    let derived = DerivedValues { keys: index::build_changed_index_keys(&before, &after, of), body };
+    Ok(Some((before, after, Some(derived))))
+}
+
+/// The attributes that describe a resource in the row, in events and for the hold.
+const DESCRIBING: [&str; 4] = ["userName", "displayName", "externalId", "active"];
+
+/// Whether a PATCH edits the attribute or extension with this name.
+fn is_edited(patch: &Patch, name: &str) -> bool {
+    patch.edits.iter().any(|edit| {
+        let PatchEdit::Attribute(edit) = edit else { return false };
+        let edited = edit.path.extension.as_ref().or(edit.path.attribute.as_ref());
+        edited.is_some_and(|edited| edited.eq_ignore_ascii_case(name))
+    })
+}
+
+/// Whether an attribute is required, or an extension or a part of it.
+fn has_required(of: &ResourceType, name: &str) -> bool {
+    let is_required = |attribute: &Attribute| attribute.required;
+    match of.extensions.iter().find(|extension| &*extension.schema.id == name) {
+        Some(extension) => extension.required || extension.schema.attributes.iter().any(is_required),
+        None => of.schema.attributes.iter().any(|attribute| attribute.required && &*attribute.name == name),
+    }
 }
 
 /// Whether the PATCH changes members.
@@ -193,3 +257,6 @@ impl PatchBasis {
         Ok(ResourcePlan { version: stored.version, members, text, notes })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,60 @@
 //! Writes the document of a response from the stored text of a resource. The stored text is copied unchanged; id, meta,
 //! members and groups, which are stored separately, are added.
 
+mod partial_text;
+
 use serde_json::{Map, Value};
 
+pub use self::partial_text::PartialText;
 use super::schema::ResourceType;
 use super::validate::Attributes;
 
 /// Approximate size of `id` and `meta`, in bytes.
 pub const HEAD_BYTES: usize = 512;
+/// Usual size of a stored text, in bytes.
+const STORED_TEXT_BYTES: usize = 1536;
 
 /// Returns the stored text of a resource: `schemas`, then its attributes. `schemas` names the base schema and each
 /// extension that has a value (RFC 7643 section 3).
 pub fn build_stored_text(attributes: &Attributes, of: &ResourceType) -> String {
-    let mut document = Map::with_capacity(attributes.len() + 1);
-    document.insert("schemas".to_owned(), Value::Array(list_schemas(attributes, of)));
-    document.extend(attributes.iter().map(|(name, value)| (name.clone(), value.clone())));
-    Value::Object(document).to_string()
+    let mut text = begin_stored_text(of, |uri| attributes.contains_key(uri));
+    for (name, value) in attributes {
+        write_name(&mut text, name);
+        write_value(&mut text, value);
+    }
+    end_stored_text(text)
+}
+
+/// Begins a stored text with `schemas`.
+fn begin_stored_text(of: &ResourceType, has_extension: impl Fn(&str) -> bool) -> Vec<u8> {
+    let mut text = Vec::with_capacity(STORED_TEXT_BYTES);
+    text.extend_from_slice(b"{\"schemas\":[");
+    write_text(&mut text, &of.schema.id);
+    for extension in of.extensions.iter().filter(|extension| has_extension(&extension.schema.id)) {
+        text.push(b',');
+        write_text(&mut text, &extension.schema.id);
+    }
+    text.push(b']');
+    text
+}
+
+/// Writes the name of an attribute. The value follows.
+fn write_name(out: &mut Vec<u8>, name: &str) {
+    out.push(b',');
+    write_text(out, name);
+    out.push(b':');
+}
+
+/// Writes a value as JSON.
+fn write_value(out: &mut Vec<u8>, value: &Value) {
+    // Writing to a vector does not fail.
+    let _ = serde_json::to_writer(out, value);
+}
+
+fn end_stored_text(mut text: Vec<u8>) -> String {
+    text.push(b'}');
+    // Only text and JSON were written.
+    String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// Returns the values of `schemas`: the base schema and each extension that has a value.
@@ -120,8 +159,9 @@ pub fn close_document(out: &mut Vec<u8>, has_list: bool) {
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    // Most text needs no escapes; this avoids the JSON serializer.
-    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    // Most text needs no escapes; this avoids the JSON serializer. Without an early end, many bytes are compared at once.
+    let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    if !text.bytes().fold(false, |found, byte| found | needs_escape(byte)) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
@@ -145,6 +185,9 @@ mod tests {
         };
         let text = build_stored_text(&stored, &USER_TYPE);
         assert_eq!(parse_stored_text(&text).unwrap(), stored);
+        let mut document = Map::from_iter([("schemas".to_owned(), Value::Array(list_schemas(&stored, &USER_TYPE)))]);
+        document.extend(stored.clone());
+        assert_eq!(text, Value::Object(document).to_string());
         let mut out = Vec::new();
         let meta =
             ResourceMeta { resource_type: "User", created: "c", last_modified: "l", location: "u", version: "W/\"1\"" };

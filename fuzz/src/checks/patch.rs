@@ -9,7 +9,8 @@ pub fn check_input(data: &[u8]) {
     let (of, rules, rest) = choices(data);
     let Ok(body) = json::parse_json(rest) else { return };
     let Ok(patch) = patch::parse_patch(&body, of, rules) else { return };
-    let mut after = stored_resource(of);
+    let before = stored_resource(of);
+    let mut after = before.clone();
     if patch::apply_edits(&patch.edits, &mut after, of, rules, &mut WorkBudget::default()).is_err() {
         return;
     }
@@ -18,6 +19,14 @@ pub fn check_input(data: &[u8]) {
     let after = validate::sort_attributes(after, of);
     let stored = render::build_stored_text(&after, of);
     assert_eq!(render::parse_stored_text(&stored).ok(), Some(after.clone()));
+    // An evaluation on the changed attributes only gives the same text.
+    let is_changed = |name: &str| before.get(name) != after.get(name);
+    let text = render::build_stored_text(&before, of);
+    let (partial, mut changed) = render::PartialText::parse(&text, of, is_changed).expect("a text of this form");
+    assert!(changed.keys().all(|name| is_changed(name)));
+    changed =
+        after.iter().filter(|(name, _)| is_changed(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    assert_eq!(partial.build_text(&changed, of), stored);
     // The result of a PATCH equals the result of a PUT of the same document.
     let put = validate::read_resource(&Value::Object(after.clone()), of, DialectRules::LENIENT)
         .expect("a PATCH leaves a valid resource");
