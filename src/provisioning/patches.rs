@@ -158,7 +158,12 @@ fn evaluate_partially(
     if stored.body.len() > PARTIAL_TEXT_MAX_BYTES {
         return Ok(None);
     }
-    let is_parsed = |name: &str| DESCRIBING.contains(&name) || is_edited(patch, name) || has_required(of, name);
+    // The values of `schemas` in an event name all extensions.
+    let edits_extension = of.extensions.iter().any(|extension| is_edited(patch, &extension.schema.id));
+    let is_parsed = |name: &str| {
+        let is_named = DESCRIBING.contains(&name) || is_edited(patch, name) || has_required(of, name);
+        is_named || edits_extension && name.contains(':')
+    };
     let Some((text, before)) = PartialText::parse(&stored.body, of, is_parsed) else { return Ok(None) };
     let mut after = before.clone();
     patch::apply_edits(&patch.edits, &mut after, of, build_rules(write.scope), &mut work.clone())?;

@@ -1,7 +1,7 @@
 //! A PATCH that is evaluated on the attributes that it names has the result of an evaluation on the whole text.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -13,10 +13,20 @@ use crate::scim::render;
 use crate::scim::schema::USER_TYPE;
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+const OTHER: &str = "urn:example:params:scim:Other";
+
+/// Users with two extensions.
+static TYPE: LazyLock<ResourceType> = LazyLock::new(|| {
+    let mut users = ResourceType::clone(&USER_TYPE);
+    let mut other = users.extensions[0].clone();
+    Arc::make_mut(&mut other.schema).id = OTHER.into();
+    users.extensions.push(other);
+    users
+});
 
 fn stored(user: &Value) -> StoredResource {
-    let draft = validate::read_new_resource(user, &USER_TYPE, crate::scim::dialect::DialectRules::LENIENT).unwrap();
-    let body = render::build_stored_text(&draft.attributes, &USER_TYPE);
+    let draft = validate::read_new_resource(user, &TYPE, crate::scim::dialect::DialectRules::LENIENT).unwrap();
+    let body = render::build_stored_text(&draft.attributes, &TYPE);
     let id = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
     let (version, created_at, last_modified) = (1, 0, 0);
     StoredResource { key: 1, configuration: 1, id, version, created_at, last_modified, member_count: 0, body }
@@ -30,8 +40,8 @@ fn list_differences(before: &Attributes, after: &Attributes) -> BTreeMap<String,
 
 /// Evaluates in both ways. Returns whether something changes, `None` for an error.
 fn compare_evaluations(scope: &Scope, stored: &StoredResource, patch: &Patch) -> Option<bool> {
-    let write = ResourceWrite::new(scope, &USER_TYPE, &stored.id);
-    let whole = evaluate_edits(stored, scope, &USER_TYPE, patch, &mut WorkBudget::default());
+    let write = ResourceWrite::new(scope, &TYPE, &stored.id);
+    let whole = evaluate_edits(stored, scope, &TYPE, patch, &mut WorkBudget::default());
     let partial = evaluate_partially(stored, &write, patch, &WorkBudget::default());
     let (before, after) = match whole {
         Err(expected) => {
@@ -46,9 +56,14 @@ fn compare_evaluations(scope: &Scope, stored: &StoredResource, patch: &Patch) ->
     for name in DESCRIBING {
         assert_eq!([before.get(name), after.get(name)], [found_before.get(name), found_after.get(name)]);
     }
+    let schemas = |attributes: &Attributes| render::list_schemas(attributes, &TYPE);
+    if schemas(&before) != schemas(&after) {
+        let found = (schemas(&found_before), schemas(&found_after));
+        assert_eq!(found, (schemas(&before), schemas(&after)), "the event names all extensions");
+    }
     assert_eq!(found.is_some(), !differences.is_empty());
     if let Some(found) = found {
-        let expected = DerivedValues::compute(&before, &after, &USER_TYPE).unwrap();
+        let expected = DerivedValues::compute(&before, &after, &TYPE).unwrap();
         assert_eq!((found.body, found.keys), (expected.body, expected.keys));
     }
     Some(!differences.is_empty())
@@ -67,7 +82,7 @@ fn draw_value() -> impl Strategy<Value = Value> {
 }
 
 fn draw_operation() -> impl Strategy<Value = Value> {
-    let department = format!("{ENTERPRISE}:department");
+    let department = select(vec![ENTERPRISE, OTHER]).prop_map(|urn| format!("{urn}:department"));
     let path = select(vec![
         "active",
         "userName",
@@ -86,7 +101,7 @@ fn draw_operation() -> impl Strategy<Value = Value> {
         ENTERPRISE,
         "NickName",
     ]);
-    let path = prop_oneof![8 => path.prop_map(str::to_owned), 1 => Just(department)];
+    let path = prop_oneof![8 => path.prop_map(str::to_owned), 1 => department];
     let op = select(vec!["add", "replace", "remove"]);
     (op, path, draw_value(), any::<bool>()).prop_map(|(op, path, value, has_path)| {
         if has_path || op == "remove" {
@@ -103,6 +118,7 @@ fn draw_user() -> impl Strategy<Value = Value> {
         json!({"active": false, "title": "x\n", "displayName": "A"}),
         json!({"externalId": "e", "emails": [{"value": "a@x", "type": "work", "primary": true}, {"value": "b@x"}]}),
         json!({"name": {"familyName": "F"}, (ENTERPRISE): {"department": "D", "manager": {"value": "m"}}}),
+        json!({(OTHER): {"department": "D"}}),
     ]);
     (optional.clone(), optional).prop_map(|(one, other)| {
         let mut user = json!({"userName": "Ada"});
@@ -127,7 +143,7 @@ proptest! {
     ) {
         let scope = SCOPE.with(Arc::clone);
         let body = json!({"Operations": operations});
-        if let Ok(patch) = patch::parse_patch(&body, &USER_TYPE, build_rules(&scope)) {
+        if let Ok(patch) = patch::parse_patch(&body, &TYPE, build_rules(&scope)) {
             compare_evaluations(&scope, &stored(&user), &patch);
         }
     }
@@ -145,7 +161,7 @@ fn a_change_of_one_attribute_is_evaluated_partially() {
         ("userName", json!(""), None),
     ] {
         let body = json!({"Operations": [{"op": "replace", "path": path, "value": value}]});
-        let patch = patch::parse_patch(&body, &USER_TYPE, build_rules(&scope));
+        let patch = patch::parse_patch(&body, &TYPE, build_rules(&scope));
         let changes = patch.ok().and_then(|patch| compare_evaluations(&scope, &stored(&user), &patch));
         assert_eq!(changes, expected, "{path}");
     }

@@ -152,6 +152,27 @@ fn large_transactions_that_change_pages_in_the_log_again_are_read_while_they_run
 }
 
 #[test]
+fn frames_of_a_rolled_back_transaction_do_not_replace_those_of_another_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let (first, second) = (open(&path), open(&path));
+    fill(&first, 200);
+    // Changed pages do not fit into the cache, so frames are written in front of the commit.
+    first.execute_batch("PRAGMA cache_size = 10").unwrap();
+    for round in 0..20 {
+        // From a few frames, which are still gathered when the transaction ends, to many.
+        first.execute_batch(&format!("BEGIN; UPDATE t SET v = v || 'x' WHERE k <= {}; ROLLBACK", round * 10)).unwrap();
+        second
+            .execute("UPDATE t SET v = ?1 || hex(zeroblob(300)) WHERE k % 7 = ?2", (round.to_string(), round % 7))
+            .unwrap();
+        let expected = read_all(&path).unwrap();
+        first.query_row("SELECT count(v) FROM t", [], |row| row.get::<_, i64>(0)).unwrap();
+        first.execute("UPDATE t SET v = v WHERE k = 1", []).unwrap();
+        assert_eq!(read_all(&path).unwrap(), expected, "round {round}");
+    }
+}
+
+#[test]
 fn a_program_without_checksums_may_copy_the_log_into_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
