@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use self::simple_values::read_simple;
 use super::dialect::{self, DialectNotes, DialectRules, NoteCode};
 use super::distinct::{DistinctIndex, LINEAR_SEARCH_MAX, TwinMerge, push_distinct};
-use super::json::{wrong_boolean_error, wrong_type_error};
+use super::json::wrong_type_error;
 use super::members::{MemberRef, read_members};
 use super::password::{self, PasswordChange};
 use super::schema::undeclared::{UndeclaredAttributes, UndeclaredSource};
@@ -447,40 +447,6 @@ impl<'t> ValueReader<'t> {
                 self.check_format(attribute, &value, path)?;
                 Ok(Some(value))
             }
-        }
-    }
-
-    /// RFC 7643 section 2.3.1 allows a service provider to accept only canonical values. Only the interop profile does
-    /// this.
-    fn check_canonical(&self, attribute: &Attribute, value: &Value, path: ValuePath<'_>) -> Result<(), Error> {
-        let canonical = &attribute.canonical_values;
-        let is_canonical = |text: &str| canonical.iter().any(|other| other.eq_ignore_ascii_case(text));
-        if self.rules.strict && !canonical.is_empty() && !value.as_str().is_some_and(is_canonical) {
-            return Err(Reason::ValueNotCanonical.on_field(path.to_string()).with("allowed", canonical.join(", ")));
-        }
-        Ok(())
-    }
-
-    fn check_format(&self, attribute: &Attribute, value: &Value, path: ValuePath<'_>) -> Result<(), Error> {
-        match (attribute.format, value.as_str()) {
-            (Some(format), Some(text)) if self.rules.strict && !format.fits(text) => {
-                Err(wrong_type_error(path, format.description(), value))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn boolean(&mut self, value: &Value, path: ValuePath<'_>) -> Result<Value, Error> {
-        match value {
-            Value::Bool(_) => Ok(value.clone()),
-            Value::String(text) if !self.rules.strict => match dialect::parse_boolean_text(text) {
-                Some(flag) => {
-                    self.notes.add_for(NoteCode::BooleanAsText, path);
-                    Ok(Value::Bool(flag))
-                }
-                None => Err(wrong_boolean_error(path, value)),
-            },
-            _ => Err(wrong_boolean_error(path, value)),
         }
     }
 
