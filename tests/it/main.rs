@@ -40,7 +40,6 @@ mod personal_data;
 mod portal;
 mod properties;
 mod protocol;
-mod readme;
 mod restore_credentials;
 mod sample;
 mod secrets;

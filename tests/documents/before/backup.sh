@@ -1,0 +1,4 @@
+. /opt/before/common.sh
+install_package
+systemctl start rollcall
+create_key

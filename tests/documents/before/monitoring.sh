@@ -1,0 +1,4 @@
+. /opt/before/common.sh
+install_package
+systemctl start rollcall
+rollcall admin create --email ada@example.com --role owner >/dev/null

@@ -1,0 +1,4 @@
+. /opt/before/common.sh
+start_https_server
+create_configuration
+echo "$TOKEN" >token.txt

@@ -1,0 +1,3 @@
+. /opt/before/common.sh
+start_https_server
+create_key
