@@ -52,6 +52,7 @@ pub const DOCUMENTS: &[ManualDocument] = &[
         "The API for accounts, configurations and tokens",
         include_str!("../docs/management-api.md"),
     ),
+    document("clients", "Typed clients for Python and TypeScript", include_str!("../docs/clients.md")),
     document("callers", "Credentials and permissions of the management API", include_str!("../docs/callers.md")),
     document("event-feed", "The event feed and the lists, for applications", include_str!("../docs/event-feed.md")),
     document("events", "Every kind of event, with examples", include_str!("../docs/events.md")),
@@ -59,6 +60,11 @@ pub const DOCUMENTS: &[ManualDocument] = &[
     document("errors", "Every error code, with its fix", include_str!("../docs/errors.md")),
     document("limits", "What one client may send", include_str!("../docs/limits.md")),
     document("conformance", "The requirements of SCIM 2.0, and their tests", include_str!("../docs/conformance.md")),
+    document(
+        "comparison",
+        "Rollcall, WorkOS, Polis, Frontegg and own code, with sources",
+        include_str!("../docs/comparison.md"),
+    ),
     document("architecture", "The parts of the program, and the decisions", include_str!("../docs/architecture.md")),
     document("licences", "The libraries in the program", include_str!("../docs/licences.md")),
 ];
