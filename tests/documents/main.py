@@ -30,6 +30,8 @@ from sandbox import REPOSITORY, Shell, build_root, can_enter_namespaces, enter_n
 READY = "listening on|^Stop  *Ctrl-C|Press Ctrl-C"
 # How many documents run at the same time: they mostly wait.
 PARALLEL = 4
+# Languages of programs whose output another part of the tests compares: tests/clients.
+PROGRAMS = ("python", "ts")
 # More would be a sign that documents are written that a reader cannot follow.
 NOT_RUN_MAX = 12
 
@@ -135,8 +137,9 @@ def check_documents(files: list[Path]) -> int:
         blocks = read_blocks(file)
         for at, block in enumerate(blocks):
             problem = check_data(file, block)
-            if block.is_output and (at == 0 or not blocks[at - 1].is_shell):
-                problem = f"{file.name}:{block.line}: there is no shell block in front of this output"
+            before = blocks[at - 1] if at else None
+            if block.is_output and not (before and (before.is_shell or before.language in PROGRAMS)):
+                problem = f"{file.name}:{block.line}: there is no block in front of this output that prints it"
             if not block.language:
                 problem = f"{file.name}:{block.line}: the block has no language; that of plain text is `text`"
             if problem:
