@@ -5,6 +5,7 @@
 use askama::Template;
 
 use super::pages::{ERRORS, EVENT_CATALOGUE, GUIDES, ReferenceContent, ReferenceLayout, SCIM};
+use super::schema_urls::schema_url;
 use crate::model::event::PUBLISHED_KINDS;
 use crate::scim::bulk::OPERATIONS_MAX;
 use crate::web::api::event_schemas::{describe_kind, name_event_schema};
@@ -101,6 +102,7 @@ struct EventKindSection {
     kind: &'static str,
     description: String,
     schema: String,
+    schema_url: String,
     example: &'static str,
 }
 
@@ -148,6 +150,7 @@ fn list_kinds() -> Vec<EventKindSection> {
     let section = |kind: &'static str| EventKindSection {
         kind,
         description: describe_kind(kind),
+        schema_url: schema_url(&name_event_schema(kind)),
         schema: name_event_schema(kind),
         example: find_event_example(kind).unwrap_or_default(),
     };

@@ -5,7 +5,9 @@ mod guides;
 mod pages;
 mod parsed_document;
 mod samples;
+mod schema_pages;
 mod schema_text;
+mod schema_urls;
 mod search;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use askama::Template;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use self::pages::{GroupPage, ReferenceContent, ReferenceLayout, SchemasPage};
+use self::pages::{GroupPage, ReferenceContent, ReferenceLayout};
 use self::search::{SearchIndex, SearchPage};
 use super::openapi;
 use crate::error::Reason;
@@ -156,7 +158,8 @@ fn render_reference(public_url: &str) -> askama::Result<BTreeMap<String, Encoded
         let layout = content.layout(&group.name, &group.slug);
         add(&group.slug, GroupPage { layout, group }.render()?);
     }
-    let layout = content.layout("Schemas", pages::SCHEMAS);
-    add(pages::SCHEMAS, SchemasPage { layout, schemas: &content.schemas }.render()?);
+    for (name, html) in schema_pages::render_schemas(&content)? {
+        add(&name, html);
+    }
     Ok(pages)
 }

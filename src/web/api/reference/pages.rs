@@ -10,6 +10,7 @@ use crate::web::api::reference::parsed_document::{
 use crate::web::api::reference::schema_text::{
     Paragraph, TextSpan, TypeSpan, TypeText, describe_limits, describe_type, parse_paragraph, parse_paragraphs,
 };
+use crate::web::api::reference::schema_urls::SCHEMAS;
 use crate::web::assets;
 
 /// Name of the page with the errors.
@@ -18,8 +19,6 @@ pub(super) const ERRORS: &str = "errors";
 pub(super) const EVENT_CATALOGUE: &str = "event-catalogue";
 /// Name of the page about SCIM.
 pub(super) const SCIM: &str = "scim";
-/// Name of the page with the schemas.
-pub(super) const SCHEMAS: &str = "schemas";
 
 /// Title and name of each guide, in the order of the navigation.
 pub(super) const GUIDES: [(&str, &str); 5] = [
@@ -110,14 +109,6 @@ pub(super) struct GroupPage<'c> {
     pub(super) group: &'c OperationGroup,
 }
 
-/// The template of all schemas.
-#[derive(Debug, Template)]
-#[template(path = "reference/schemas.html")]
-pub(super) struct SchemasPage<'c> {
-    pub(super) layout: ReferenceLayout,
-    pub(super) schemas: &'c [SchemaView],
-}
-
 /// The operations of one tag.
 #[derive(Debug)]
 pub(super) struct OperationGroup {
@@ -150,14 +141,14 @@ pub(super) struct OperationView {
 
 /// A parameter or a member of an object.
 #[derive(Debug)]
-struct FieldView {
-    name: String,
+pub(super) struct FieldView {
+    pub(super) name: String,
     /// Location of a parameter, such as `query`; empty for a member.
-    location: String,
-    kind: TypeText,
-    is_required: bool,
-    description: Vec<Paragraph>,
-    limits: Vec<Paragraph>,
+    pub(super) location: String,
+    pub(super) kind: TypeText,
+    pub(super) is_required: bool,
+    pub(super) description: Vec<Paragraph>,
+    pub(super) limits: Vec<Paragraph>,
 }
 
 #[derive(Debug)]
@@ -168,7 +159,7 @@ struct BodyView {
 }
 
 /// The members of an object.
-type ObjectForm = Vec<FieldView>;
+pub(super) type ObjectForm = Vec<FieldView>;
 
 #[derive(Debug)]
 struct ResponseView {
@@ -181,12 +172,12 @@ struct ResponseView {
 #[derive(Debug)]
 pub(super) struct SchemaView {
     pub(super) name: String,
-    description: Vec<Paragraph>,
+    pub(super) description: Vec<Paragraph>,
     /// Its type, if it is not an object with members.
-    kind: Option<TypeText>,
-    limits: Vec<Paragraph>,
+    pub(super) kind: Option<TypeText>,
+    pub(super) limits: Vec<Paragraph>,
     /// The members of an object; several lists if it has several forms.
-    forms: Vec<ObjectForm>,
+    pub(super) forms: Vec<ObjectForm>,
 }
 
 /// Reads the content of the pages from a document.

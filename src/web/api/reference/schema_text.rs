@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::web::api::reference::parsed_document::{get_reference_name, list_alternatives};
+use crate::web::api::reference::schema_urls::schema_url;
 
 /// Longest pattern that is displayed; longer ones are not readable.
 const PATTERN_MAX: usize = 40;
@@ -46,8 +47,8 @@ pub(super) fn parse_paragraph(paragraph: &str) -> Paragraph {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum TypeSpan {
     Text(String),
-    /// Name of a component.
-    Link(String),
+    /// Name of a component, and the URL of its description.
+    Link(String, String),
 }
 
 /// The type of values that a schema accepts.
@@ -60,7 +61,7 @@ fn plain_type(text: impl Into<String>) -> TypeText {
 /// Describes the type of values that a schema accepts.
 pub(super) fn describe_type(schema: &Value) -> TypeText {
     if let Some(name) = get_reference_name(schema) {
-        return vec![TypeSpan::Link(name.to_owned())];
+        return vec![TypeSpan::Link(name.to_owned(), schema_url(name))];
     }
     let mut described = describe_values(schema);
     if is_nullable(schema) {
@@ -202,7 +203,7 @@ mod tests {
     fn render(schema: &Value) -> String {
         let spans = describe_type(schema).into_iter().map(|span| match span {
             TypeSpan::Text(text) => text,
-            TypeSpan::Link(name) => format!("[{name}]"),
+            TypeSpan::Link(name, _) => format!("[{name}]"),
         });
         spans.collect()
     }

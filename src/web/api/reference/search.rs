@@ -3,7 +3,8 @@
 use askama::Template;
 
 use super::guides;
-use super::pages::{ERRORS, EVENT_CATALOGUE, ReferenceContent, ReferenceLayout, SCHEMAS};
+use super::pages::{ERRORS, EVENT_CATALOGUE, ReferenceContent, ReferenceLayout};
+use super::schema_urls::schema_url;
 use crate::model::event::PUBLISHED_KINDS;
 use crate::web::api::list_error_codes;
 
@@ -71,9 +72,8 @@ fn list_entries(content: &ReferenceContent) -> Vec<SearchEntry> {
         })
     });
     let guides = guides::SECTIONS.iter().map(|(title, url)| entry(title, "Guide".to_owned(), (*url).to_owned(), ""));
-    let schemas = content.schemas.iter().map(|schema| {
-        entry(&schema.name, "Schema".to_owned(), format!("/docs/api/{SCHEMAS}#schema-{}", schema.name), "")
-    });
+    let schemas =
+        content.schemas.iter().map(|schema| entry(&schema.name, "Schema".to_owned(), schema_url(&schema.name), ""));
     let codes = list_error_codes().into_iter().map(|(code, status, message)| {
         entry(code, format!("Error {status}"), format!("/docs/api/{ERRORS}#{code}"), message)
     });
