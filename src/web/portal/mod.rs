@@ -8,6 +8,7 @@ mod documents;
 mod forms;
 mod home;
 mod layout;
+mod list_pages;
 mod one_time_secrets;
 mod page_compression;
 mod print_line;

@@ -15,14 +15,10 @@ use crate::store::{Snapshot, Tx};
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::list_pages::{PER_PAGE, PageLinks, build_list_url, split_position, trim_search_text};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::{Directory, RestoreDeleted};
-
-/// Users and groups on a page.
-const PER_PAGE: usize = 50;
-/// Longest search text, in characters.
-const TEXT_MAX_CHARS: usize = 200;
 
 /// A deleted user or group in the list.
 struct DeletedLine {
@@ -62,7 +58,7 @@ struct DeletedPageQuery {
 
 impl DeletedPageQuery {
     fn filter(&self) -> DeletedFilter {
-        let text: String = self.q.trim().chars().take(TEXT_MAX_CHARS).collect();
+        let text = trim_search_text(&self.q);
         let is_type = matches!(&*self.resource_type, "User" | "Group");
         let rows = DeletedQuery {
             resource_type: is_type.then(|| self.resource_type.clone()),
@@ -74,8 +70,13 @@ impl DeletedPageQuery {
 
     /// The position after which a page starts: time and id of the last line of the previous page.
     fn position(&self) -> Option<DeletedPosition> {
-        let (time, id) = self.after.split_once('.')?;
-        Some((time.parse().ok()?, id.to_owned())).filter(|(_, id)| ids::is_id(id))
+        let (time, id) = split_position(&self.after)?;
+        ids::is_id(id).then(|| (time, id.to_owned()))
+    }
+
+    /// URL of the page of the same list after a position.
+    fn url(&self, path: &str, after: &str) -> String {
+        build_list_url(path, &[("q", &self.q), ("type", &self.resource_type), ("after", after)])
     }
 }
 
@@ -86,7 +87,7 @@ struct DeletedResourcesPage {
     connection: ConnectionView,
     query: DeletedPageQuery,
     lines: Vec<DeletedLine>,
-    next: Option<String>,
+    links: PageLinks,
     /// Days for which deleted users and groups can be restored.
     days: Millis,
     /// Why the restore failed.
@@ -107,11 +108,13 @@ async fn show_list<N>(admin: &PermittedAdmin<N>, page_request: &PageRequest, pro
     let found = page_request.read(read).await?;
     let restorable_ms = found.restorable_ms;
     let next = found.page.next.map(|(time, id)| format!("{time}.{id}"));
+    let path = format!("/connections/{}/deleted", connection.id());
+    let links = PageLinks::new(|after| query.url(&path, after), &query.after, next.as_deref());
     let lines = found.page.items.into_iter().map(|row| DeletedLine::from_row(row, restorable_ms)).collect();
     let layout = connection.layout(&admin.signed, "Deleted users and groups");
     let status = if problem.is_some() { 422 } else { 200 };
     let days = restorable_ms / 86_400_000;
-    Ok(render_page(status, &DeletedResourcesPage { layout, connection, query, lines, next, days, problem }))
+    Ok(render_page(status, &DeletedResourcesPage { layout, connection, query, lines, links, days, problem }))
 }
 
 /// A form without fields of its own.

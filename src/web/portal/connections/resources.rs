@@ -27,14 +27,13 @@ use crate::web::portal::connections::log_view::{CallLine, LogReader, read_call_l
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, render_page};
+use crate::web::portal::list_pages::{
+    PER_PAGE, PageLinks, build_list_url, separate_thousands, split_position, trim_search_text,
+};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::Directory;
 
-/// Users, groups or members on a page.
-const PER_PAGE: usize = 50;
-/// Longest search text, in characters.
-const TEXT_MAX_CHARS: usize = 200;
 /// Most groups of a user on the page.
 const GROUPS_MAX: usize = 100;
 
@@ -107,13 +106,13 @@ struct ResourcesQuery {
 
 impl ResourcesQuery {
     fn text(&self) -> String {
-        self.q.trim().chars().take(TEXT_MAX_CHARS).collect()
+        trim_search_text(&self.q)
     }
 
     /// The position after which a page starts: row and id of the last resource of the previous page.
     fn position(&self, configuration: i64) -> Option<DirectoryCursor> {
-        let (row, id) = self.after.split_once('.')?;
-        let position = DirectoryPosition { changed: 0, row: row.parse().ok()?, id: id.to_owned() };
+        let (row, id) = split_position(&self.after)?;
+        let position = DirectoryPosition { changed: 0, row, id: id.to_owned() };
         Some(DirectoryCursor { configuration, position: Some(position) })
     }
 }
@@ -132,7 +131,7 @@ struct ResourcesListPage {
     kind: ListedKind,
     query: ResourcesQuery,
     lines: Vec<ResourceLine>,
-    next: Option<String>,
+    links: PageLinks,
 }
 
 impl ResourcesListPage {
@@ -146,7 +145,7 @@ impl ResourcesListPage {
 
     /// The total with separators, such as `100,000`.
     fn total_text(&self) -> String {
-        separate_thousands(self.total())
+        separate_thousands(self.total().unsigned_abs())
     }
 
     /// Chips above the users: value of `active`, and label.
@@ -157,19 +156,6 @@ impl ResourcesListPage {
     fn is_full(&self) -> bool {
         self.lines.len() >= resource_details::RESULTS_MAX
     }
-}
-
-/// A number with a comma between groups of three digits.
-fn separate_thousands(number: i64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) && digits.as_bytes()[at - 1].is_ascii_digit() {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `GET /connections/{id}/users`
@@ -233,7 +219,10 @@ async fn list_resources_of(
     let (lines, next) =
         page_request.read(move |at| list_resource_lines(at, &list_query, &source, kind.resource_type())).await?;
     let layout = connection.layout(&admin.signed, kind.title());
-    Ok(render_page(200, &ResourcesListPage { layout, connection, kind, query, lines, next }))
+    let path = format!("{}/{}", connection.path(), kind.path_segment());
+    let build_url = |after: &str| build_list_url(&path, &[("active", &*query.active), ("after", after)]);
+    let links = PageLinks::new(build_url, &query.after, next.as_deref());
+    Ok(render_page(200, &ResourcesListPage { layout, connection, kind, query, lines, links }))
 }
 
 /// The connection whose users and groups are listed.
@@ -469,15 +458,4 @@ async fn show_resource_of(
             rejected,
         },
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_a_comma_between_groups_of_three_digits() {
-        let texts = [0, 12, 999, 1_000, 123_456, 1_234_567].map(separate_thousands);
-        assert_eq!(texts, ["0", "12", "999", "1,000", "123,456", "1,234,567"]);
-    }
 }
