@@ -1,5 +1,6 @@
 //! Accounts: the customers of the operator.
 
+pub mod account_names;
 pub mod account_scope;
 
 use serde_json::json;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::Result;
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::accounts::account_scope;
 use crate::model::audit_context::{AccountScope, ActorKind};
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
@@ -39,11 +40,14 @@ pub struct AuditNames {
     pub connections: BTreeMap<String, (String, bool)>,
     /// Names of admins.
     pub admins: BTreeMap<String, String>,
+    /// Names of accounts.
+    pub accounts: AccountNames,
 }
 
-/// Returns the names of the connections and admins of the entries of a page.
+/// Returns the names of the connections, admins and accounts of the entries of a page.
 pub fn read_names(at: &Snapshot<'_>, entries: &[AuditEntry]) -> Result<AuditNames> {
-    let mut names = AuditNames::default();
+    let accounts = AccountNames::read(at, entries.iter().filter_map(|entry| entry.account.as_ref()))?;
+    let mut names = AuditNames { accounts, ..AuditNames::default() };
     for entry in entries {
         if let Some(id) = entry.configuration_id.as_deref().filter(|id| !names.connections.contains_key(*id))
             && let Some(found) = configurations::find_configuration_including_deleted(at, id)?

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::management::webhooks::find_webhook;
+use crate::model::account::AccountRef;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::ids;
 use crate::model::webhook::{DeliveryHealth, FAILING_ALERT_MS, LaneState, Webhook, WebhookState, retry};
@@ -25,8 +26,8 @@ const ALERTS_MAX: u32 = 1_000;
 pub struct WebhookLane {
     /// Id of the configuration.
     pub configuration_id: String,
-    /// Id of its account.
-    pub account_id: String,
+    /// Its account.
+    pub account: AccountRef,
     /// Its state.
     pub state: LaneState,
     /// Number of the last event that was delivered or skipped.
@@ -82,8 +83,8 @@ pub struct LaneAlert {
     pub webhook: Webhook,
     /// Id of the configuration.
     pub configuration_id: String,
-    /// Id of its account.
-    pub account_id: String,
+    /// Its account.
+    pub account: AccountRef,
     /// How serious it is.
     pub level: LaneAlertLevel,
     /// Time of the first failure.
@@ -113,7 +114,7 @@ fn load_lane_view(at: &Snapshot<'_>, webhook: &Webhook, source: &DirectorySource
     };
     Ok(WebhookLane {
         configuration_id: source.id.clone(),
-        account_id: source.account.id.clone(),
+        account: source.account.clone(),
         state,
         position: lane.position,
         is_backfilling: lane.backfill.is_some(),
@@ -211,7 +212,7 @@ pub fn list_alerts(at: &Snapshot<'_>, scope: &AccountScope, now: Millis) -> Resu
         alerts.push(LaneAlert {
             webhook,
             configuration_id: source.id,
-            account_id: source.account.id,
+            account: source.account,
             level,
             since: lane.failing_since.unwrap_or(now),
             last_error: lane.last_error.unwrap_or_default(),

@@ -1,6 +1,8 @@
 //! Rows of `accounts`. The row of a deleted account stays, because events and the audit log refer to it, and its
 //! key is never used again.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Row, named_params, params};
 
 use super::rows::read_columns;
@@ -86,6 +88,16 @@ pub fn list_accounts(at: &Snapshot<'_>, only: Option<i64>, after: Option<&str>, 
 /// Returns the name of the account with this key, also after it was deleted.
 pub fn find_account_name(at: &Snapshot<'_>, key: i64) -> Result<Option<String>> {
     at.find_value("SELECT name FROM accounts WHERE account = ?1", [key])
+}
+
+/// Returns keys and names of the accounts with these keys, also of deleted ones.
+pub fn list_account_names(at: &Snapshot<'_>, keys: &BTreeSet<i64>) -> Result<Vec<(i64, String)>> {
+    let keys = format!("[{}]", keys.iter().map(i64::to_string).collect::<Vec<_>>().join(","));
+    at.list_rows(
+        "SELECT account, name FROM accounts WHERE account IN (SELECT value FROM json_each(?1))",
+        [keys],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// Changes the name of the account.

@@ -78,8 +78,8 @@ pub struct AuditEntry {
     pub address: Option<String>,
     /// Id of the request.
     pub request_id: Option<String>,
-    /// Account that the change belongs to.
-    pub account: Option<String>,
+    /// Account that the change belongs to, with its id at that time.
+    pub account: Option<AccountRef>,
     /// Configuration that the change belongs to.
     pub configuration_id: Option<String>,
     /// The action.
@@ -182,7 +182,7 @@ impl AuditRows {
             (None, None) => ":account_id IS NULL AND :configuration IS NULL",
         };
         let sql = format!(
-            "SELECT entry, at, actor_kind, actor_id, actor_name, address, request_id, account_id, configuration_id,
+            "SELECT entry, at, actor_kind, actor_id, actor_name, address, request_id, account_id, account, configuration_id,
                     action, subject_id, before, after
              FROM audit
              WHERE {scope} AND (:account IS NULL OR account = :account) AND entry >= :start
@@ -229,7 +229,10 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
         read.map_err(|problem| undecodable_column(name, problem))
     };
     read_columns!(row, AuditEntry {
-        number: "entry", at, address, request_id, account: "account_id", configuration_id, action, subject_id;
+        number: "entry", at, address, request_id, configuration_id, action, subject_id;
+        account: row.get::<_, Option<String>>("account_id")?.map(|id| {
+            Ok::<_, rusqlite::Error>(AccountRef { key: row.get::<_, Option<i64>>("account")?.unwrap_or(AccountRef::NO_KEY), id })
+        }).transpose()?,
         actor: [row.get("actor_kind")?, row.get("actor_id")?, row.get("actor_name")?],
         before: json("before")?,
         after: json("after")?

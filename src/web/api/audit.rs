@@ -61,7 +61,7 @@ impl From<AuditEntry> for AuditEntryResponse {
             actor: ActorResponse { kind, id, name },
             address: entry.address,
             request_id: entry.request_id,
-            account_id: entry.account,
+            account_id: entry.account.map(|account| account.id),
             configuration_id: entry.configuration_id,
             action: entry.action,
             subject_id: entry.subject_id,

@@ -1,5 +1,6 @@
 //! The portal: pages for the operator's admins and for a customer's IT admin. Every page works without scripts.
 
+mod account_label;
 mod accounts;
 mod connections;
 mod cookies;

@@ -1,5 +1,6 @@
 //! The portal, tested with a browser without scripts.
 
+mod account_names;
 mod backups;
 mod branding;
 pub(crate) mod browser;

@@ -50,7 +50,7 @@ impl From<WebhookLane> for LaneResponse {
     fn from(lane: WebhookLane) -> Self {
         Self {
             configuration_id: lane.configuration_id,
-            account_id: lane.account_id,
+            account_id: lane.account.id,
             state: lane.state,
             position: lane.position,
             backfilling: lane.is_backfilling,

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::management::audit::{self, AuditEntry, AuditNames, AuditPage, AuditQuery};
 use crate::model::audit_context::AccountScope;
+use crate::web::portal::account_label::AccountLabel;
 pub(crate) use crate::web::portal::accounts::audit::export::{export_csv, export_json};
 use crate::web::portal::accounts::audit::sentence::AuditSentence;
 use crate::web::portal::forms::{FormError, PageRequest, encode_query, find_field_error};
@@ -89,7 +90,7 @@ struct AuditRow {
     actor: String,
     kind: &'static str,
     address: Option<String>,
-    account: Option<String>,
+    account: Option<AccountLabel>,
     sentence: AuditSentence,
     /// Id and name of the connection, and whether it exists.
     connection: Option<(String, String, bool)>,
@@ -101,7 +102,7 @@ struct AuditRow {
 
 impl AuditRow {
     fn new(record: AuditEntry, names: &AuditNames) -> Self {
-        let sentence = AuditSentence::from_entry(&record);
+        let sentence = AuditSentence::from_entry(&record, names);
         let [kind, id, name] = record.actor;
         let label = if name.is_empty() { id.clone() } else { name };
         let (kind, actor) = match kind.as_str() {
@@ -123,7 +124,7 @@ impl AuditRow {
             actor,
             kind,
             address: record.address,
-            account: record.account,
+            account: record.account.map(|account| AccountLabel::find(&names.accounts, &account)),
             sentence,
             connection,
             action: record.action,

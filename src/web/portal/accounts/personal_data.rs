@@ -9,18 +9,19 @@ use serde::Deserialize;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Reason};
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::personal_data::{self, BackupCopy, NewPersonalDataRequest, PersonalDataRequest};
 use crate::messages::render_message;
 use crate::model::personal_data::{PersonalDataKind, PersonalDataState, SubjectSelector};
 use crate::store::{Snapshot, Tx};
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::{FormError, PageRequest, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::list_pages::PER_PAGE;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::{Directory, ErasePersonalData, ExportPersonalData};
 
-/// Requests on a page.
-const PER_PAGE: usize = 50;
 /// Interval in seconds at which the page of a running request reloads.
 const REFRESH_SECONDS: u32 = 3;
 
@@ -28,20 +29,20 @@ const REFRESH_SECONDS: u32 = 3;
 struct RequestLine {
     id: String,
     kind: &'static str,
-    account: String,
+    account: AccountLabel,
     user: String,
     is_running: bool,
     created: PageTime,
 }
 
 impl RequestLine {
-    fn from_request(request: PersonalDataRequest) -> Self {
+    fn new(request: PersonalDataRequest, names: &AccountNames) -> Self {
         Self {
             kind: name_kind(request.kind),
             user: name_user(&request),
             is_running: request.state == PersonalDataState::Running,
             created: PageTime::from_millis(request.created_at),
-            account: request.account.id,
+            account: AccountLabel::find(names, &request.account),
             id: request.id,
         }
     }
@@ -109,14 +110,18 @@ async fn show_list<N>(
     if fields.account.is_empty() {
         fields.account = query.account;
     }
-    let read = move |at: &Snapshot<'_>| personal_data::list_requests(at, &scope, None, before, PER_PAGE + 1);
-    let mut found = page_request.read(read).await?;
+    let read = move |at: &Snapshot<'_>| {
+        let found = personal_data::list_requests(at, &scope, None, before, PER_PAGE + 1)?;
+        let names = AccountNames::read(at, found.iter().map(|request| &request.account))?;
+        Ok((found, names))
+    };
+    let (mut found, names) = page_request.read(read).await?;
     let has_more = found.len() > PER_PAGE;
     found.truncate(PER_PAGE);
     let next = found.last().map(|last| last.key).filter(|_| has_more);
     let layout = PageLayout::new("Personal data", Some(&admin.signed), NavigationEntry::Accounts);
     let status = if problems.is_empty() { 200 } else { 422 };
-    let lines = found.into_iter().map(RequestLine::from_request).collect();
+    let lines = found.into_iter().map(|request| RequestLine::new(request, &names)).collect();
     Ok(render_page(status, &PersonalDataPage { layout, fields, problems, lines, next, is_later: before.is_some() }))
 }
 
@@ -236,6 +241,7 @@ fn format_time(exact: &str) -> PageTime {
 struct PersonalDataRequestPage {
     layout: PageLayout,
     request: PersonalDataRequest,
+    account: AccountLabel,
     user: String,
     /// What is being worked on.
     stage: String,
@@ -271,7 +277,12 @@ const COUNT_LABELS: [(&str, &str); 8] = [
 /// `GET /personal-data/{id}`
 pub(crate) async fn show_request(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
     let (id, scope) = (page_request.path_parameter("id"), admin.context.scope.clone());
-    let request = page_request.read_inline(|at| personal_data::find_request(at, &scope, &id))?;
+    let (request, account) = page_request.read_inline(|at| {
+        let request = personal_data::find_request(at, &scope, &id)?;
+        let names = AccountNames::read(at, [&request.account])?;
+        let account = AccountLabel::find(&names, &request.account);
+        Ok((request, account))
+    })?;
     let kind = name_kind(request.kind);
     let mut layout =
         PageLayout::new(format!("{kind} of personal data"), Some(&admin.signed), NavigationEntry::Accounts);
@@ -290,6 +301,7 @@ pub(crate) async fn show_request(admin: PermittedAdmin<Directory>, page_request:
         COUNT_LABELS.into_iter().filter_map(|(name, label)| Some((label, *request.counts.get(name)?))).collect();
     let content = PersonalDataRequestPage {
         layout,
+        account,
         user: name_user(&request),
         stage: request.stage.as_str().replace('_', " "),
         counts,

@@ -7,10 +7,12 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::configuration_lifecycle;
 use crate::model::account::AccountFilter;
 use crate::provisioning::purge::{self, LeftoverCounts};
 use crate::store::{Snapshot, Store, WorkOwner};
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -25,19 +27,19 @@ const CONNECTIONS_MAX: u32 = 200;
 pub(super) struct DeletedConnectionRow {
     id: String,
     name: String,
-    account: String,
+    account: AccountLabel,
     deleted: Option<(String, String)>,
     users: i64,
     groups: i64,
 }
 
-impl From<LeftoverCounts> for DeletedConnectionRow {
-    fn from((left, counts): LeftoverCounts) -> Self {
+impl DeletedConnectionRow {
+    fn new((left, counts): LeftoverCounts, names: &AccountNames) -> Self {
         let count = |of: &str| counts.iter().find(|(name, _)| name == of).map_or(0, |(_, total)| *total);
         Self {
+            account: AccountLabel::find(names, &left.source.account),
             id: left.source.id,
             name: left.connection_name,
-            account: left.source.account.id,
             deleted: left.source.deleted_at.map(|at| (clock::format_rfc3339(at), timestamps::format_minute(at))),
             users: count("User"),
             groups: count("Group"),
@@ -55,12 +57,14 @@ struct DeletedConnectionsPage {
 /// `GET /connections/deleted`
 pub(crate) async fn list_deleted(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
     let account = admin.context.scope.filter(None);
-    let found = page_request.read(move |at| purge::list_leftovers(at, account.as_ref(), 0, CONNECTIONS_MAX)).await?;
+    let read = move |at: &Snapshot<'_>| {
+        let left = purge::list_leftovers(at, account.as_ref(), 0, CONNECTIONS_MAX)?;
+        let names = AccountNames::read(at, left.iter().map(|(one, _)| &one.source.account))?;
+        Ok(left.into_iter().map(|one| DeletedConnectionRow::new(one, &names)).collect())
+    };
+    let found = page_request.read(read).await?;
     let layout = PageLayout::new("Deleted connections", Some(&admin.signed), NavigationEntry::Connections);
-    Ok(render_page(
-        200,
-        &DeletedConnectionsPage { layout, found: found.into_iter().map(DeletedConnectionRow::from).collect() },
-    ))
+    Ok(render_page(200, &DeletedConnectionsPage { layout, found }))
 }
 
 #[derive(Template)]
@@ -100,8 +104,12 @@ pub(super) async fn read_deleted(
     page_request: &PageRequest,
 ) -> Result<DeletedConnectionRow, PageError> {
     let (id, account) = (page_request.path_parameter("id"), admin.context.scope.filter(None));
-    let found = page_request.read(move |at| find_deleted(at, account.as_ref(), &id)).await?;
-    found.map(DeletedConnectionRow::from).ok_or(PageError::NotFound)
+    let read = move |at: &Snapshot<'_>| {
+        let Some(found) = find_deleted(at, account.as_ref(), &id)? else { return Ok(None) };
+        let names = AccountNames::read(at, [&found.0.source.account])?;
+        Ok(Some(DeletedConnectionRow::new(found, &names)))
+    };
+    page_request.read(read).await?.ok_or(PageError::NotFound)
 }
 
 pub(super) fn find_deleted(

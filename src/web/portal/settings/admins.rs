@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::clock::{self, Millis};
 use crate::error::{Error, ErrorKind};
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::admins::invites::{self, AdminInvite};
 use crate::management::{accounts, admins, roles, sso};
 use crate::messages::{render_message, render_sentence};
@@ -14,6 +15,7 @@ use crate::model::audit_context::AccountScope;
 use crate::scim::password;
 use crate::store::{Store, WorkOwner};
 use crate::web::password_hashing::HashingLane;
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -46,10 +48,15 @@ struct AdminsPage {
     roles: Vec<Role>,
     /// Invitations that were neither accepted nor revoked.
     invites: Vec<AdminInvite>,
+    names: AccountNames,
     now: Millis,
 }
 
 impl AdminsPage {
+    fn account(&self, account: &AccountRef) -> AccountLabel {
+        AccountLabel::find(&self.names, account)
+    }
+
     fn role(&self, id: &str) -> &str {
         self.roles.iter().find(|role| role.id == id).map_or("none", |role| &role.name)
     }
@@ -81,11 +88,15 @@ impl AdminsPage {
 /// `GET /settings/people`
 pub(crate) async fn list_admins(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let look = |at: &crate::store::Snapshot<'_>| {
-        Ok((admins::list_admins(at)?, roles::list_roles(at)?, invites::list_unanswered_invites(at)?))
+        let (found, invites) = (admins::list_admins(at)?, invites::list_unanswered_invites(at)?);
+        let accounts = found.iter().filter_map(|admin| admin.account.as_ref());
+        let names = AccountNames::read(at, accounts.chain(invites.iter().filter_map(|one| one.account.as_ref())))?;
+        Ok((found, roles::list_roles(at)?, invites, names))
     };
-    let (found, roles, invites) = page_request.read(look).await?;
+    let (found, roles, invites, names) = page_request.read(look).await?;
     let layout = PageLayout::new("People", Some(&admin.signed), NavigationEntry::Settings);
-    Ok(render_page(200, &AdminsPage { layout, tab: "people", found, roles, invites, now: clock::current_millis() }))
+    let now = clock::current_millis();
+    Ok(render_page(200, &AdminsPage { layout, tab: "people", found, roles, invites, names, now }))
 }
 
 #[derive(Default, Deserialize)]

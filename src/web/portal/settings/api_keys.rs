@@ -7,13 +7,15 @@ use askama::Template;
 use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::error::{Error, Reason};
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::api_keys::{self, ApiKey, NewApiKey, default_permissions};
 use crate::management::{accounts, sessions};
 use crate::messages::{render_message, render_sentence};
-use crate::model::account::{self, Account};
+use crate::model::account::{self, Account, AccountRef};
 use crate::model::audit_context::AccountScope;
 use crate::model::permission::{Permission, Permissions};
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -38,11 +40,16 @@ struct KeysPage {
     layout: PageLayout,
     tab: &'static str,
     found: Vec<ApiKey>,
+    names: AccountNames,
     next: Option<String>,
     now: i64,
 }
 
 impl KeysPage {
+    fn account(&self, account: &AccountRef) -> AccountLabel {
+        AccountLabel::find(&self.names, account)
+    }
+
     fn permissions(key: &ApiKey) -> String {
         describe_permissions(key.permissions)
     }
@@ -67,13 +74,17 @@ fn format_time(at: i64) -> (String, String) {
 /// `GET /settings/keys`
 pub(crate) async fn list_api_keys(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let after = page_request.query::<ApiKeyForm>().unwrap_or_default().remove("after");
-    let mut found =
-        page_request.read(move |at| api_keys::list_api_keys(at, None, after.as_deref(), PER_PAGE + 1)).await?;
+    let read = move |at: &Snapshot<'_>| {
+        let found = api_keys::list_api_keys(at, None, after.as_deref(), PER_PAGE + 1)?;
+        let names = AccountNames::read(at, found.iter().filter_map(|key| key.account.as_ref()))?;
+        Ok((found, names))
+    };
+    let (mut found, names) = page_request.read(read).await?;
     let has_more = found.len() > PER_PAGE as usize;
     found.truncate(PER_PAGE as usize);
     let next = found.last().filter(|_| has_more).map(|last| format!("/settings/keys?after={}", last.id));
     let layout = PageLayout::new("API keys", Some(&admin.signed), NavigationEntry::Settings);
-    Ok(render_page(200, &KeysPage { layout, tab: "keys", found, next, now: clock::current_millis() }))
+    Ok(render_page(200, &KeysPage { layout, tab: "keys", found, names, next, now: clock::current_millis() }))
 }
 
 #[derive(Template)]
@@ -177,6 +188,7 @@ struct KeyPage {
     layout: PageLayout,
     tab: &'static str,
     key: ApiKey,
+    account: Option<AccountLabel>,
     /// The secret, while it can be shown.
     secret: Option<String>,
 }
@@ -189,12 +201,16 @@ impl KeyPage {
 
 /// `GET /settings/keys/{id}`: a key, with its secret for five minutes after it was created.
 pub(crate) async fn show_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let key = page_request
-        .read_inline(|at| api_keys::find_api_key(at, &admin.context.scope, &page_request.path_parameter("id")))?;
+    let (key, account) = page_request.read_inline(|at| {
+        let key = api_keys::find_api_key(at, &admin.context.scope, &page_request.path_parameter("id"))?;
+        let names = AccountNames::read(at, &key.account)?;
+        let account = key.account.as_ref().map(|account| AccountLabel::find(&names, account));
+        Ok((key, account))
+    })?;
     let secret = one_time_secrets::reveal_secret(&page_request, &admin.signed, &key.id)?;
     let mut layout = PageLayout::new(format!("API key · {}", key.name), Some(&admin.signed), NavigationEntry::Settings);
     layout.visible_until = one_time_secrets::find_end(&page_request, &admin.signed)?;
-    Ok(render_page(200, &KeyPage { layout, tab: "keys", key, secret }))
+    Ok(render_page(200, &KeyPage { layout, tab: "keys", key, account, secret }))
 }
 
 /// `POST /settings/keys/{id}/revoke`

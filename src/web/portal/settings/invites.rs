@@ -6,10 +6,12 @@ use serde::Deserialize;
 use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::error::{Error, Reason};
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::admins::invites::{self, AdminInvite, InviteDraft};
 use crate::management::{roles, sessions};
 use crate::messages::render_sentence;
 use crate::model::admin::normalize_email;
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::{FormError, PageRequest, encode_query};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
@@ -72,6 +74,8 @@ struct InvitePage {
     invite: AdminInvite,
     /// Name of the role.
     role: String,
+    /// The account that the role is limited to.
+    account: Option<AccountLabel>,
     /// Whether the admin has all permissions of the role.
     may_revoke: bool,
     expires: PageTime,
@@ -101,10 +105,12 @@ impl InvitePage {
 /// `GET /settings/people/invites/{invite}`: an invitation, with its link for five minutes after it was created.
 pub(crate) async fn show_invite(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let id = page_request.path_parameter("invite");
-    let (invite, role) = page_request.read_inline(|at| {
+    let (invite, role, account) = page_request.read_inline(|at| {
         let invite = invites::find_invite(at, &id)?;
         let role = roles::find_role(at, &invite.role).ok();
-        Ok((invite, role))
+        let names = AccountNames::read(at, &invite.account)?;
+        let account = invite.account.as_ref().map(|account| AccountLabel::find(&names, account));
+        Ok((invite, role, account))
     })?;
     let may_revoke = role.as_ref().is_none_or(|role| admin.signed.permissions.contains_all(role.permissions));
     let role = role.map_or_else(|| "none".to_owned(), |role| role.name);
@@ -115,7 +121,8 @@ pub(crate) async fn show_invite(admin: SystemAdmin, page_request: PageRequest) -
     let layout = PageLayout::new("Invitation", Some(&admin.signed), NavigationEntry::Settings);
     let expires = PageTime::from_millis(invite.expires_at);
     let inviter = admin.signed.name.clone();
-    Ok(render_page(200, &InvitePage { layout, tab: "people", invite, role, may_revoke, expires, inviter, address }))
+    let page = InvitePage { layout, tab: "people", invite, role, account, may_revoke, expires, inviter, address };
+    Ok(render_page(200, &page))
 }
 
 #[derive(Deserialize)]

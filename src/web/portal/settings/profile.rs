@@ -5,6 +5,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::sessions::{self, Session};
 use crate::management::{admins, one_time_codes, sso};
 use crate::messages::render_sentence;
@@ -12,6 +13,7 @@ use crate::model::admin::{check_password, normalize_email};
 use crate::model::permission::Permission;
 use crate::scim::password::{self, PasswordDigest};
 use crate::web::password_hashing::HashingLane;
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::cookies;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
@@ -60,6 +62,8 @@ const ZONES: [&str; 24] = [
 struct ProfilePage {
     layout: PageLayout,
     admin: SignedIn,
+    /// The account that the role is limited to.
+    account: Option<AccountLabel>,
     sessions: Vec<Session>,
     problems: Vec<FormError>,
     /// Whether sign-in asks for a one-time code.
@@ -153,9 +157,11 @@ pub(crate) fn profile_page(admin: &AnyAdmin, state: &AppState, problems: Vec<For
     let signed = &admin.signed;
     let sso = sso_provider::load_configuration(state)?.map(|stored| stored.provider_configuration);
     let sso = sso.filter(|configuration| configuration.is_on);
-    let (sessions, found, recovery_codes, identities) = state.store.read_inline(|at| {
+    let (account, sessions, found, recovery_codes, identities) = state.store.read_inline(|at| {
         let id = &signed.admin;
+        let names = AccountNames::read(at, &signed.account)?;
         Ok((
+            signed.account.as_ref().map(|account| AccountLabel::find(&names, account)),
             sessions::list_admin_sessions(at, id)?,
             admins::find_credentials_by_id(at, id)?,
             one_time_codes::count_recovery_codes(at, id)?,
@@ -173,6 +179,7 @@ pub(crate) fn profile_page(admin: &AnyAdmin, state: &AppState, problems: Vec<For
         &ProfilePage {
             layout,
             admin: signed.clone(),
+            account,
             sessions,
             problems,
             has_codes,

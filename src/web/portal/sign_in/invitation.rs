@@ -8,7 +8,7 @@ use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::admins::invites::{self, AdminInvite};
 use crate::management::admins::{AdminDraft, find_admin_by_id};
-use crate::management::{roles, sessions};
+use crate::management::{accounts, roles, sessions};
 use crate::messages::render_sentence;
 use crate::model::admin::{check_name, check_password};
 use crate::scim::password;
@@ -46,12 +46,20 @@ impl InvitationPage {
     }
 }
 
-/// The open invitation of the path, with the name of its role.
-fn find_invitation(page_request: &PageRequest, digest: &TokenDigest) -> Result<(AdminInvite, String), PageError> {
+/// An open invitation, with the names of its role and of its account.
+struct OpenInvitation {
+    invite: AdminInvite,
+    role: String,
+    account: Option<String>,
+}
+
+/// The open invitation of the path.
+fn find_invitation(page_request: &PageRequest, digest: &TokenDigest) -> Result<OpenInvitation, PageError> {
     let found = page_request.read_inline(|at| {
         let invite = invites::find_open_invite(at, digest, clock::current_millis())?;
         let role = roles::find_role(at, &invite.role)?.name;
-        Ok((invite, role))
+        let account = invite.account.as_ref().map(|account| accounts::find_name(at, account)).transpose()?;
+        Ok(OpenInvitation { invite, role, account })
     });
     found.map_err(refuse_invite)
 }
@@ -66,14 +74,14 @@ fn refuse_invite(error: Error) -> PageError {
 
 fn form_page(
     page_request: &PageRequest,
-    (invite, role): (AdminInvite, String),
+    found: OpenInvitation,
     fields: InvitationForm,
     problems: Vec<FormError>,
 ) -> actix_web::HttpResponse {
     let layout = PageLayout::new("Welcome to Rollcall", None, NavigationEntry::NoSection);
     let secret = page_request.path_parameter("secret");
     let status = if problems.is_empty() { 200 } else { 422 };
-    let account = invite.account.map(|account| account.id);
+    let OpenInvitation { invite, role, account } = found;
     let page = InvitationPage { layout, secret, email: invite.email, role, account, fields, problems };
     hide_url(render_page(status, &page))
 }
@@ -92,7 +100,7 @@ pub(crate) async fn accept_invitation(page_request: PageRequest) -> PageResult {
     let digest = secret::digest_text(&page_request.path_parameter("secret"));
     // Before the password is hashed: an unauthenticated caller gets no work done.
     let found = find_invitation(&page_request, &digest)?;
-    let problems = validate_form(&fields, &found.0.email);
+    let problems = validate_form(&fields, &found.invite.email);
     if !problems.is_empty() {
         return Ok(form_page(&page_request, found, fields, problems));
     }
@@ -100,9 +108,9 @@ pub(crate) async fn accept_invitation(page_request: PageRequest) -> PageResult {
     let password = state.limits.hashing.hash_queued(HashingLane::NewDevice, password).await?;
     let draft = AdminDraft {
         id: clock::new_id(),
-        email: found.0.email,
+        email: found.invite.email,
         name: fields.name,
-        role: found.0.role,
+        role: found.invite.role,
         account: None,
         password_digest: Some(password.0),
     };

@@ -3,6 +3,7 @@
 use crate::clock::Millis;
 use crate::diagnosis::connection_status::format_ago;
 use crate::error::Result;
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::webhooks as management;
 use crate::management::webhooks::lanes::{self, LaneAlert, LaneAlertLevel};
 use crate::model::audit_context::AccountScope;
@@ -32,9 +33,9 @@ pub(crate) struct WebhookAlertLine {
 }
 
 impl WebhookAlertLine {
-    fn new(alert: LaneAlert, now: Millis) -> Self {
+    fn new(alert: LaneAlert, names: &AccountNames, now: Millis) -> Self {
         let since = format_ago(now - alert.since);
-        let of = &alert.account_id;
+        let of = names.find(&alert.account);
         let sentence = match alert.level {
             LaneAlertLevel::FailingForAnHour => {
                 format!("Events of {of} are not accepted. The first failure was {since}.")
@@ -104,7 +105,9 @@ impl WebhookAlerts {
         let mut found = lanes::list_alerts(at, scope, now)?;
         found.retain(|alert| visible.contains(&alert.webhook.key) && is_selected(alert));
         let more = found.len().saturating_sub(ALERTS_MAX);
-        let lines = found.into_iter().take(ALERTS_MAX).map(|alert| WebhookAlertLine::new(alert, now)).collect();
+        found.truncate(ALERTS_MAX);
+        let names = AccountNames::read(at, found.iter().map(|alert| &alert.account))?;
+        let lines = found.into_iter().map(|alert| WebhookAlertLine::new(alert, &names, now)).collect();
         Ok(Self { lines, more })
     }
 }

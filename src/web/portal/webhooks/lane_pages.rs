@@ -6,14 +6,15 @@ use serde_json::json;
 
 use crate::diagnosis::connection_status::format_ago;
 use crate::error::{Error, ErrorKind, Reason, Result};
-use crate::management::configurations;
 use crate::management::webhooks as management;
 use crate::management::webhooks::lanes::{self, ResumeFrom, WebhookLane};
+use crate::management::{accounts, configurations};
 use crate::messages::render_sentence;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::webhook::{LaneState, Webhook};
 use crate::provisioning::directory::DirectorySource;
 use crate::store::{Snapshot, Tx};
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -26,7 +27,6 @@ pub(crate) struct ConnectionName {
     pub(crate) id: String,
     /// Its name. `None` if it was deleted.
     pub(crate) name: Option<String>,
-    pub(crate) account: String,
 }
 
 impl ConnectionName {
@@ -36,12 +36,8 @@ impl ConnectionName {
     /// The errors of the database.
     pub(crate) fn read(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<Self> {
         match configurations::find_configuration(at, scope, id) {
-            Ok(found) => {
-                Ok(Self { id: found.id, name: Some(found.connection_name), account: found.account.id.clone() })
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Ok(Self { id: id.to_owned(), name: None, account: String::new() })
-            }
+            Ok(found) => Ok(Self { id: found.id, name: Some(found.connection_name) }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self { id: id.to_owned(), name: None }),
             Err(error) => Err(error),
         }
     }
@@ -88,6 +84,7 @@ struct LanePage {
     view: WebhookView,
     connection: ConnectionName,
     lane: WebhookLane,
+    account: AccountLabel,
     form: ResendForm,
     problems: Vec<FormError>,
 }
@@ -149,14 +146,15 @@ async fn render_lane(
         (admin.context.scope.clone(), view.webhook.id.clone(), page_request.path_parameter("configuration"));
     let read = move |at: &Snapshot<'_>| {
         let (webhook, source) = lanes::find_lane_source(at, &scope, &webhook, &configuration)?;
-        Ok((ConnectionName::read(at, &scope, &source.id)?, find_lane(at, &webhook, &source)?))
+        let account = AccountLabel::new(&accounts::find_name(at, &source.account)?, &source.account.id);
+        Ok((ConnectionName::read(at, &scope, &source.id)?, find_lane(at, &webhook, &source)?, account))
     };
-    let (connection, lane) = page_request.read(read).await?;
+    let (connection, lane, account) = page_request.read(read).await?;
     let lane = lane.ok_or(PageError::NotFound)?;
     let mut layout = view.layout(&admin.signed, "");
     layout.title = format!("Events of {}", connection.label());
     let status = if problems.is_empty() { 200 } else { 422 };
-    Ok(render_page(status, &LanePage { layout, view, connection, lane, form, problems }))
+    Ok(render_page(status, &LanePage { layout, view, connection, lane, account, form, problems }))
 }
 
 /// `GET /webhooks/{id}/lanes/{configuration}`

@@ -4,8 +4,10 @@ use askama::Template;
 
 use crate::clock::{self, Millis};
 use crate::diagnosis::connection_status::format_ago;
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::webhooks::deliveries::{self, WebhookSummary};
 use crate::model::webhook::mask_url;
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::webhooks::alerts::WebhookAlerts;
@@ -20,13 +22,13 @@ pub(crate) struct WebhookLine {
     state: (&'static str, &'static str),
     /// Lanes that retry or have stopped, in words.
     lanes: String,
-    account: Option<String>,
+    account: Option<AccountLabel>,
     oldest: String,
     delivered: String,
 }
 
 impl WebhookLine {
-    fn new(summary: WebhookSummary, now: Millis) -> Self {
+    fn new(summary: WebhookSummary, names: &AccountNames, now: Millis) -> Self {
         Self {
             name: webhook_name(&summary.webhook),
             url: mask_url(&summary.webhook.settings.url),
@@ -34,7 +36,7 @@ impl WebhookLine {
             lanes: describe_lanes(&summary),
             oldest: summary.oldest_waiting.map_or_else(|| "none waits".to_owned(), |at| format_ago(now - at)),
             delivered: describe_attempts(&summary),
-            account: summary.webhook.account.map(|account| account.id),
+            account: summary.webhook.account.as_ref().map(|account| AccountLabel::find(names, account)),
             id: summary.webhook.id,
         }
     }
@@ -69,13 +71,14 @@ struct WebhooksPage {
 /// `GET /webhooks`
 pub(crate) async fn list_webhooks(admin: WebhookAdmin, page_request: PageRequest) -> PageResult {
     let (scope, signed, now) = (admin.context.scope, admin.signed.clone(), clock::current_millis());
-    let (summaries, alerts) = page_request
+    let (summaries, names, alerts) = page_request
         .read(move |at| {
             let summaries = deliveries::list_summaries(at, &scope, now)?;
-            Ok((summaries, WebhookAlerts::read(at, &signed, &scope, now)?))
+            let names = AccountNames::read(at, summaries.iter().filter_map(|one| one.webhook.account.as_ref()))?;
+            Ok((summaries, names, WebhookAlerts::read(at, &signed, &scope, now)?))
         })
         .await?;
-    let lines = summaries.into_iter().map(|summary| WebhookLine::new(summary, now)).collect();
+    let lines = summaries.into_iter().map(|summary| WebhookLine::new(summary, &names, now)).collect();
     let layout = PageLayout::new("Webhooks", Some(&admin.signed), NavigationEntry::Webhooks);
     Ok(render_page(200, &WebhooksPage { layout, lines, alerts }))
 }

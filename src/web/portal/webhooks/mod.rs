@@ -13,10 +13,12 @@ pub(crate) mod request_view;
 pub(crate) mod settings;
 
 use crate::clock::{self, Millis};
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::webhooks as management;
 use crate::management::webhooks::deliveries::WebhookSummary;
 use crate::model::audit_context::AccountScope;
 use crate::model::webhook::{Webhook, WebhookState, mask_url};
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout};
 use crate::web::portal::sign_in::session::PermittedAdmin;
@@ -29,6 +31,8 @@ pub(crate) type WebhookAdmin = PermittedAdmin<Webhooks>;
 /// The webhook of a page.
 pub(crate) struct WebhookView {
     pub(crate) webhook: Webhook,
+    /// The account whose events it gets; `None` for all.
+    account: Option<AccountLabel>,
     pub(crate) now: Millis,
     /// Key of the current tab.
     pub(crate) tab: &'static str,
@@ -41,8 +45,13 @@ impl WebhookView {
     /// `NotFound` if there is none within the scope of the admin. 403 while webhooks of accounts are off.
     pub(crate) fn read(page_request: &PageRequest, scope: &AccountScope, tab: &'static str) -> Result<Self, PageError> {
         let id = page_request.path_parameter("id");
-        let webhook = page_request.read_inline(|at| management::find_webhook(at, scope, &id))?;
-        Ok(Self { webhook, now: clock::current_millis(), tab })
+        let (webhook, account) = page_request.read_inline(|at| {
+            let webhook = management::find_webhook(at, scope, &id)?;
+            let names = AccountNames::read(at, &webhook.account)?;
+            let account = webhook.account.as_ref().map(|account| AccountLabel::find(&names, account));
+            Ok((webhook, account))
+        })?;
+        Ok(Self { webhook, account, now: clock::current_millis(), tab })
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -6,14 +6,15 @@ use serde::Deserialize;
 use crate::clock::Millis;
 use crate::diagnosis::connection_status::format_ago;
 use crate::error::Result;
+use crate::management::accounts::account_names::AccountNames;
 use crate::management::webhooks as management;
 use crate::management::webhooks::AttemptsQuery;
 use crate::management::webhooks::deliveries::{self, WebhookSummary};
 use crate::management::webhooks::lanes::{WebhookLane, list_lanes};
-use crate::model::audit_context::AccountScope;
 use crate::model::webhook::{DISABLED_RESTORED, LaneState, PAUSED_ACCOUNT_WEBHOOKS_OFF, SignatureKind, WebhookState};
 use crate::provisioning::webhook_delivery::DISABLED_GONE;
 use crate::store::Snapshot;
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
@@ -34,6 +35,7 @@ const SEARCHED_TESTS: u32 = 10;
 /// A lane in the table.
 struct LaneLine {
     connection: ConnectionName,
+    account: AccountLabel,
     /// Class and label.
     state: (&'static str, &'static str),
     waiting: String,
@@ -45,10 +47,10 @@ struct LaneLine {
 }
 
 impl LaneLine {
-    fn read(at: &Snapshot<'_>, scope: &AccountScope, lane: WebhookLane, now: Millis) -> Result<Self> {
-        let found = ConnectionName::read(at, scope, &lane.configuration_id)?;
-        Ok(Self {
-            connection: ConnectionName { account: lane.account_id.clone(), ..found },
+    fn new(connection: ConnectionName, lane: WebhookLane, names: &AccountNames, now: Millis) -> Self {
+        Self {
+            connection,
+            account: AccountLabel::find(names, &lane.account),
             state: state_of_lane(&lane),
             waiting: describe_waiting(&lane),
             oldest: lane.waiting_since.map(|since| format_ago(now - since)),
@@ -56,7 +58,7 @@ impl LaneLine {
             is_idle: lane.state == LaneState::Idle,
             is_failing: matches!(lane.state, LaneState::Retrying | LaneState::Stopped),
             last_error: lane.last_error.unwrap_or_default(),
-        })
+        }
     }
 }
 
@@ -153,7 +155,11 @@ pub(crate) async fn show_webhook(admin: WebhookAdmin, page_request: PageRequest)
         let has_more = found.len() > LANES_PER_PAGE as usize;
         found.truncate(LANES_PER_PAGE as usize);
         let next = found.last().filter(|_| has_more).map(|(key, _)| *key);
-        let lines = found.into_iter().map(|(_, lane)| LaneLine::read(at, &scope, lane, now));
+        let names = AccountNames::read(at, found.iter().map(|(_, lane)| &lane.account))?;
+        let lines = found.into_iter().map(|(_, lane)| {
+            let connection = ConnectionName::read(at, &scope, &lane.configuration_id)?;
+            Ok(LaneLine::new(connection, lane, &names, now))
+        });
         let mut lanes = lines.collect::<Result<Vec<_>>>()?;
         // A deleted connection is listed only while something of it waits.
         lanes.retain(|line| line.connection.name.is_some() || !line.is_idle);

@@ -82,7 +82,7 @@ fn csv_cells(record: &AuditEntry) -> [String; 13] {
         name,
         text(&record.address),
         text(&record.request_id),
-        text(&record.account),
+        record.account.as_ref().map(|account| account.id.clone()).unwrap_or_default(),
         text(&record.configuration_id),
         record.action.clone(),
         text(&record.subject_id),

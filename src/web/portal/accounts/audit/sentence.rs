@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::management::audit::AuditEntry;
+use crate::management::audit::{AuditEntry, AuditNames};
 
 /// Actions, with the words after the name of the actor, and what follows them.
 const PHRASES: &[(&str, &str, SentenceEnd)] = &[
@@ -98,7 +98,7 @@ pub(super) struct AuditSentence {
 
 impl AuditSentence {
     /// The sentence of an entry. The action itself is shown if it has no phrase.
-    pub(super) fn from_entry(entry: &AuditEntry) -> Self {
+    pub(super) fn from_entry(entry: &AuditEntry, names: &AuditNames) -> Self {
         let known = PHRASES.iter().find(|(action, ..)| *action == entry.action);
         let Some((_, phrase, target)) = known else {
             let phrase = format!("{}:", entry.action.replace(['.', '_'], " "));
@@ -110,7 +110,9 @@ impl AuditSentence {
         let mut sentence = Self { phrase: phrase.to_owned(), ..Self::default() };
         match target {
             SentenceEnd::Connection => sentence.names_connection = true,
-            SentenceEnd::Account => sentence.object.clone_from(&entry.account),
+            SentenceEnd::Account => {
+                sentence.object = entry.account.as_ref().map(|account| names.accounts.find(account).to_owned())
+            }
             SentenceEnd::Object => sentence.object = find_object_name(entry),
             SentenceEnd::Nothing => {}
         }
@@ -142,6 +144,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::account::AccountRef;
 
     fn entry(action: &str, after: Value) -> AuditEntry {
         AuditEntry {
@@ -150,7 +153,7 @@ mod tests {
             actor: ["admin".to_owned(), "a".to_owned(), "mara@x.example".to_owned()],
             address: None,
             request_id: None,
-            account: Some("acme".to_owned()),
+            account: Some(AccountRef { key: 1, id: "acme".to_owned() }),
             configuration_id: Some("c".to_owned()),
             action: action.to_owned(),
             subject_id: Some("s".to_owned()),
@@ -160,7 +163,8 @@ mod tests {
     }
 
     fn sentence(action: &str, after: Value) -> (String, bool, Option<String>) {
-        let AuditSentence { phrase, names_connection, object } = AuditSentence::from_entry(&entry(action, after));
+        let AuditSentence { phrase, names_connection, object } =
+            AuditSentence::from_entry(&entry(action, after), &AuditNames::default());
         (phrase, names_connection, object)
     }
 
