@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod memberships;
 pub mod preview;
+pub mod user_list;
 pub mod user_search;
 
 use crate::error::{Reason, Result};

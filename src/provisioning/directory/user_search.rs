@@ -54,58 +54,6 @@ pub struct DeletedUser {
     pub deleted_at: Millis,
 }
 
-/// Position in the users of several configurations, after which a page starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserPosition {
-    /// Key of the configuration.
-    pub configuration: i64,
-    /// `userName` of the user, normalized for comparison. `None`: before the first user.
-    pub name: Option<String>,
-}
-
-/// A page of the users of several configurations.
-#[derive(Debug)]
-pub struct UserPage {
-    /// Ordered by configuration and `userName`, in their current state.
-    pub users: Vec<DirectoryResource>,
-    /// Where the next page starts. `None` on the last page. A page can have fewer users than the limit and still be followed
-    /// by another.
-    pub next: Option<UserPosition>,
-}
-
-/// Returns the users of the account scope whose `userName` starts with the text, at most `limit`. At most 1,000 configurations
-/// are read.
-pub fn list_users_by_name(
-    at: &Snapshot<'_>,
-    account_scope: &AccountScope,
-    text: &str,
-    after: Option<&UserPosition>,
-    limit: usize,
-) -> Result<UserPage> {
-    let (prefix, from) = (fold::fold_case(text), after.map_or(0, |after| after.configuration));
-    let sources = directory::list_sources(at, account_scope.filter(None).as_ref(), from, SOURCES_MAX)?;
-    let is_full_list = sources.len() >= usize::try_from(SOURCES_MAX).unwrap_or(usize::MAX);
-    let last = sources.last().map(|source| source.configuration);
-    let mut users: Vec<DirectoryResource> = Vec::new();
-    let mut position = None;
-    for source in sources.into_iter().filter(|source| source.deleted_at.is_none()) {
-        let start = after.filter(|after| after.configuration == source.configuration);
-        let start = start.and_then(|after| after.name.as_deref());
-        // One more than requested shows whether there is a next page.
-        let most = limit - users.len() + 1;
-        for (name, stored) in directory::list_users_by_name(at, source.configuration, (&prefix, start), most)? {
-            if users.len() == limit {
-                return Ok(UserPage { users, next: position });
-            }
-            position = Some(UserPosition { configuration: source.configuration, name: Some(name) });
-            users.push(DirectoryResource { source: source.clone(), stored });
-        }
-        at.renew_if_due()?;
-    }
-    let next = last.filter(|_| is_full_list).map(|last| UserPosition { configuration: last + 1, name: None });
-    Ok(UserPage { users, next })
-}
-
 /// Lists the configurations to search, at most 1,000.
 pub fn list_searched_sources(at: &Snapshot<'_>, account_scope: &AccountScope) -> Result<SearchedSources> {
     let most = usize::try_from(SOURCES_MAX).unwrap_or(usize::MAX);

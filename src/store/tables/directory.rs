@@ -3,6 +3,8 @@
 //! The published state is the result of all published events: a held resource has its held state instead of its row, a
 //! new resource is not included yet, and a deleted one is still included.
 
+pub mod user_scan;
+
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
@@ -324,41 +326,6 @@ pub fn list_resources_by_prefix(
     }
     Ok(found)
 }
-
-/// Returns at most `limit` users of a configuration whose `userName` starts with `prefix` and comes after `after`, ordered by it,
-/// each with its `userName`. All three are normalized for comparison.
-pub fn list_users_by_name(
-    at: &Snapshot<'_>,
-    configuration: i64,
-    (prefix, after): (&str, Option<&str>),
-    limit: usize,
-) -> Result<Vec<(String, StoredResource)>> {
-    let (end, limit) = (format!("{prefix}{LAST_CHAR}"), i64::try_from(limit).unwrap_or(i64::MAX));
-    // One lower bound: with two, the rows between them would be read.
-    let after = after.filter(|after| *after >= prefix);
-    let mut statement = at.prepare(if after.is_some() { USERS_AFTER_NAME_SQL } else { USERS_FROM_NAME_SQL })?;
-    let rows = statement.query_map(params![configuration, after.unwrap_or(prefix), end, limit], |row| {
-        Ok((row.get::<_, String>(8)?, read_stored_resource(row)?))
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Builds the statement of a page of users by name, with this comparison of the name and the start of the page.
-macro_rules! users_by_name_sql {
-    ($comparison:literal) => {
-        concat!(
-            "SELECT r.resource, r.id, r.version, r.created_at, r.last_modified, r.member_count, r.body, r.configuration,
-                    r.user_name_key
-             FROM resources r
-             WHERE r.configuration = ?1 AND r.type = 'User' AND r.user_name_key ",
-            $comparison,
-            " ?2 AND r.user_name_key < ?3 ORDER BY r.user_name_key LIMIT ?4"
-        )
-    };
-}
-
-const USERS_FROM_NAME_SQL: &str = users_by_name_sql!(">=");
-const USERS_AFTER_NAME_SQL: &str = users_by_name_sql!(">");
 
 fn build_prefix_sql(column: &str) -> String {
     format!(

@@ -102,11 +102,29 @@ fn prefixes_are_found_by_an_index() {
         let fits = steps.iter().zip(&expected).all(|(step, expected)| step.contains(expected));
         assert!(steps.len() == expected.len() && fits, "{steps:?}");
     }
-    for sql in [USERS_FROM_NAME_SQL, USERS_AFTER_NAME_SQL] {
+}
+
+#[test]
+fn users_are_scanned_in_index_order_without_sorting() {
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    connection.execute_batch(include_str!("../../../../schema.sql")).unwrap();
+    for (sql, values, expected) in [
+        (
+            user_scan::BY_NAME_SQL,
+            &["a", "b"][..],
+            "resources_by_user_name (configuration=? AND type=? AND user_name_key>? AND",
+        ),
+        (
+            user_scan::BY_CHANGE_SQL,
+            &["1", "1"][..],
+            "resources_by_last_modified (configuration=? AND type=? AND (last_modified,rowid)<(?,?))",
+        ),
+        (user_scan::BY_STATE_SQL, &["1"][..], "resources_by_active (configuration=? AND type=? AND active=?)"),
+    ] {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let steps = statement.query_map(params![1, "a", "b", 1], |row| row.get(3)).unwrap();
+        let steps = statement.query_map(params_from_iter(["1"].iter().chain(values)), |row| row.get(3)).unwrap();
         let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
-        assert!(steps.len() == 1 && steps[0].contains("user_name_key>? AND user_name_key<?"), "{steps:?}");
+        assert!(steps.len() == 1 && steps[0].contains(expected), "{steps:?}");
     }
 }
 
