@@ -417,6 +417,7 @@ reasons! {
     LinkExpired "link_expired" Gone ();
     LinkActionNotAllowed "link_action_not_allowed" Forbidden ();
     LinkTokensSpent "link_tokens_spent" Conflict ("max");
+    LinkClientWithoutPurpose "link_client_without_purpose" Invalid ["clientId"] ();
     TooManyLinks "too_many_links" Conflict ("max");
     TooManyInvites "too_many_invites" Conflict ("max");
     // OAuth clients.

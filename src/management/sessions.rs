@@ -246,6 +246,7 @@ mod tests {
             note: String::new(),
             provider: None,
             purpose: LinkPurpose::Setup,
+            client: None,
         };
         let target = id.clone();
         create_without_session(&store, move |tx| setup_links::create_link(tx, &test_context(), &target, &link));

@@ -1,5 +1,7 @@
 //! Operations for the holder of a setup link: open the link, create credentials, and finish the setup.
 
+pub mod replaced_secret;
+
 use serde_json::json;
 
 use crate::auth::secret::TokenDigest;
@@ -47,7 +49,7 @@ pub struct OpenLink {
     pub configuration: Configuration,
     /// The live tokens of the configuration, newest first.
     pub tokens: Vec<StoredToken>,
-    /// The OAuth client that was created last with the link.
+    /// The OAuth client that was created last with the link, or whose secret it replaces.
     pub client: Option<ClientWithSecrets>,
 }
 
@@ -161,7 +163,7 @@ pub fn choose_provider(
 /// Creates a token for the configuration of the link, like [`tokens::rotate_token`].
 ///
 /// # Errors
-/// Those of [`find_open_link`]. `Conflict` if the link has created [`TOKENS_MAX`]. It can fail after its first change: run it with `Store::write`.
+/// Those of [`find_open_link`]. `Conflict` if the link has created [`TOKENS_MAX`]. 403 if the link is for a client secret. It can fail after its first change: run it with `Store::write`.
 pub fn create_token(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest, draft: &TokenDraft) -> Result<()> {
     let (found, context) = begin_credential(tx, holder, digest)?;
     let draft = TokenDraft { expires_at: context.authority.limit_expiry(draft.expires_at), ..draft.clone() };
@@ -187,6 +189,9 @@ pub fn create_client(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest, new
 /// revoked or deleted: the new credential replaces it. So a lost token does not end the one that is in use.
 fn begin_credential(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<(OpenLink, AuditContext)> {
     let found = find_open_link(tx, digest, tx.now)?;
+    if found.replaces_secret() {
+        return Err(Reason::LinkActionNotAllowed.into());
+    }
     if found.link.tokens_made >= TOKENS_MAX {
         return Err(Reason::LinkTokensSpent.with("max", TOKENS_MAX));
     }
@@ -202,12 +207,16 @@ fn begin_credential(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> R
     Ok((found, context))
 }
 
-/// Revokes the token that the one of the link has replaced, see [`OpenLink::replaced_token`].
+/// Revokes the token that the one of the link has replaced, see [`OpenLink::replaced_token`], or deletes the secret that the one of
+/// the link has replaced.
 ///
 /// # Errors
 /// Those of [`find_open_link`]. 403 if there is none.
-pub fn revoke_replaced_token(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<()> {
+pub fn revoke_replaced(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<()> {
     let found = find_open_link(tx, digest, tx.now)?;
+    if found.replaces_secret() {
+        return replaced_secret::delete_old_secret(tx, holder, &found);
+    }
     let replaced = found.replaced_token().ok_or(Reason::LinkActionNotAllowed)?;
     let context = build_audit_context(holder, &found);
     tokens::revoke_token(tx, &context, &found.configuration.id, &replaced.id)
@@ -276,6 +285,7 @@ mod tests {
             note: String::new(),
             provider: None,
             purpose,
+            client: None,
         }
     }
 

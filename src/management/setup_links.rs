@@ -5,10 +5,13 @@ use serde_json::json;
 use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
-use crate::management::configurations;
+use crate::management::oauth::{self, ClientWithSecrets};
+use crate::management::{configurations, tokens};
 use crate::model::audit_context::{AccountScope, AuditContext, Authority};
-use crate::model::configuration::check_provider;
+use crate::model::configuration::{Configuration, check_provider};
+use crate::model::oauth::{ClientAuthentication, OauthClientState};
 use crate::model::permission::Permissions;
+use crate::model::rights::TokenState;
 use crate::model::setup_link::LinkPurpose;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::setup_links as rows;
@@ -23,6 +26,8 @@ pub const LIFETIME_MAX_SECONDS: i64 = 30 * 24 * 60 * 60;
 pub const LIFETIME_DEFAULT_SECONDS: i64 = 24 * 60 * 60;
 /// Maximum number of live links of one configuration.
 pub const LIVE_LINKS_MAX: u32 = 20;
+/// Newest tokens that are read to find those in use.
+const TOKENS_READ: u32 = 100;
 /// Maximum length of a note in characters.
 pub const NOTE_MAX_CHARS: usize = 200;
 
@@ -41,6 +46,9 @@ pub struct NewSetupLink {
     pub provider: Option<String>,
     /// What the link is for.
     pub purpose: LinkPurpose,
+    /// Public id of the OAuth client whose secret the link replaces. Only with [`LinkPurpose::ReplaceToken`]. Without it, the link
+    /// replaces the token; but if no token is in use, and one client authenticates with secrets, the secret of that client.
+    pub client: Option<String>,
 }
 
 /// Returns the lifetime in seconds of a link for which the caller requests none.
@@ -53,7 +61,8 @@ pub fn default_lifetime(authority: &Authority, now: Millis) -> i64 {
 ///
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope. `Invalid` names an invalid field.
-/// 403 if the caller may not create tokens, or if the link would be valid longer than the caller. `Conflict` if the maximum number of live links is reached. It can fail after its first change: run it with `Store::write`.
+/// `NotFound` if there is no such OAuth client, `Conflict` if it has no secrets. 403 if the caller may not create tokens, or if the
+/// link would be valid longer than the caller. `Conflict` if the maximum number of live links is reached. It can fail after its first change: run it with `Store::write`.
 pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetupLink) -> Result<SetupLink> {
     let found = configurations::find_configuration(tx, &context.scope, id)?;
     context.authority.check_power_over(Permissions::MINT_TOKENS)?;
@@ -68,6 +77,7 @@ pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetup
         return Err(Reason::NoteInvalid.with("max", NOTE_MAX_CHARS));
     }
     let provider = new.provider.as_deref().map(check_provider).transpose()?;
+    let client = find_replaced_client(tx, context, &found, new)?;
     if rows::count_live_links(tx, found.key, tx.now)? >= LIVE_LINKS_MAX {
         return Err(Reason::TooManyLinks.with("max", LIVE_LINKS_MAX));
     }
@@ -83,7 +93,7 @@ pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetup
         tokens_made: 0,
         ended_at: None,
         tokens_end_at: context.authority.expires_at,
-        client_made: None,
+        client_made: client,
         purpose: new.purpose,
         token_made: None,
     };
@@ -92,6 +102,7 @@ pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetup
         "note": link.note,
         "provider": link.provider,
         "purpose": link.purpose,
+        "clientId": link.client_made,
         "expiresIn": new.lifetime_seconds,
     });
     let entry = NewAuditEntry {
@@ -104,6 +115,50 @@ pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetup
     };
     audit::append_entry(tx, context, &entry)?;
     Ok(link)
+}
+
+/// The public id of the OAuth client whose secret a new link replaces, see [`NewSetupLink::client`].
+fn find_replaced_client(
+    tx: &Tx<'_>,
+    context: &AuditContext,
+    configuration: &Configuration,
+    new: &NewSetupLink,
+) -> Result<Option<String>> {
+    match (new.purpose, &new.client) {
+        (LinkPurpose::Setup, None) => Ok(None),
+        (LinkPurpose::Setup, Some(_)) => Err(Reason::LinkClientWithoutPurpose.into()),
+        (LinkPurpose::ReplaceToken, Some(id)) => {
+            let found = oauth::find_client(tx, &context.scope, &configuration.id, id)?;
+            if found.client.authentication != ClientAuthentication::Secret {
+                return Err(Reason::ClientWithoutSecrets.into());
+            }
+            Ok(Some(found.client.client_id))
+        }
+        (LinkPurpose::ReplaceToken, None) => {
+            let tokens = tokens::list_tokens(tx, &context.scope, &configuration.id, None, TOKENS_READ)?;
+            if tokens.iter().any(|token| token.first_used_at.is_some() && token.state(tx.now) == TokenState::Live) {
+                return Ok(None);
+            }
+            let mut clients = list_clients_with_secrets(tx, &context.scope, &configuration.id)?;
+            Ok(if clients.len() == 1 { clients.pop().map(|found| found.client.client_id) } else { None })
+        }
+    }
+}
+
+/// Lists the OAuth clients of a configuration whose secret a link can replace: the active ones that authenticate with secrets.
+///
+/// # Errors
+/// `NotFound` if the configuration does not exist within the account scope.
+pub fn list_clients_with_secrets(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    configuration_id: &str,
+) -> Result<Vec<ClientWithSecrets>> {
+    let mut clients = oauth::list_clients(at, scope, configuration_id)?;
+    clients.retain(|found| {
+        found.client.authentication == ClientAuthentication::Secret && found.client.state == OauthClientState::Active
+    });
+    Ok(clients)
 }
 
 /// Returns at most `limit` links of a configuration, also ended ones, newest first. With `before`, only links older

@@ -13,7 +13,7 @@ named_enum! {
         /// Set up the configuration: the steps at the identity provider, and a credential.
         #[default]
         Setup = "setup",
-        /// Only replace the token of a configuration that is set up.
+        /// Only replace the credential of a configuration that is set up: its token, or the secret of an OAuth client.
         ReplaceToken = "replace-token",
     }
 }

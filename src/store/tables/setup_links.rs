@@ -34,11 +34,11 @@ pub struct SetupLink {
     pub ended_at: Option<Millis>,
     /// Latest expiry of a token that is created with the link: the expiry of the link's creator.
     pub tokens_end_at: Option<Millis>,
-    /// Public id of the OAuth client that was created last with it.
+    /// Public id of the OAuth client that was created last with it. If it replaces a client secret, of the client of that secret.
     pub client_made: Option<String>,
     /// What it is for.
     pub purpose: LinkPurpose,
-    /// Id of the token that was created last with it.
+    /// Id of the token or, if it replaces a client secret, of the secret that was created last with it.
     pub token_made: Option<String>,
 }
 
@@ -55,8 +55,9 @@ impl SetupLink {
 pub fn insert_link(tx: &Tx<'_>, digest: &TokenDigest, link: &SetupLink) -> Result<()> {
     tx.run(
         "INSERT INTO setup_links (id, digest, configuration, note, provider, created_at, expires_at, tokens_end_at,
-                                  purpose)
-         VALUES (:id, :digest, :configuration, :note, :provider, :created_at, :expires_at, :tokens_end_at, :purpose)",
+                                  purpose, client_made)
+         VALUES (:id, :digest, :configuration, :note, :provider, :created_at, :expires_at, :tokens_end_at, :purpose,
+                 :client)",
         named_params! {
             ":id": link.id,
             ":digest": digest.as_slice(),
@@ -67,6 +68,7 @@ pub fn insert_link(tx: &Tx<'_>, digest: &TokenDigest, link: &SetupLink) -> Resul
             ":expires_at": link.expires_at,
             ":tokens_end_at": link.tokens_end_at,
             ":purpose": link.purpose.as_str(),
+            ":client": link.client_made,
         },
     )
 }
@@ -115,7 +117,7 @@ pub fn set_link_client(tx: &Tx<'_>, id: &str, client_id: Option<&str>) -> Result
     tx.run("UPDATE setup_links SET client_made = ?2 WHERE id = ?1", (id, client_id))
 }
 
-/// Records the token that was created last with a link.
+/// Records the token or client secret that was created last with a link.
 pub fn set_link_token(tx: &Tx<'_>, id: &str, token: &str) -> Result<()> {
     tx.run("UPDATE setup_links SET token_made = ?2 WHERE id = ?1", (id, token))
 }

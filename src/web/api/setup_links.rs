@@ -35,6 +35,10 @@ pub(super) struct CreateLinkBody {
     provider: Option<String>,
     /// What the link is for; default `setup`
     purpose: Option<LinkPurpose>,
+    /// Only with the purpose `replace-token`: the OAuth client whose secret the link replaces. Without it, the link replaces the token;
+    /// but if no token is in use and one client authenticates with secrets, the secret of that client
+    #[schema(value_type = Option<DisplayName>)]
+    client_id: Option<String>,
 }
 
 /// A new setup link with its URL, which cannot be read again
@@ -56,6 +60,8 @@ pub(super) struct LinkResponse {
     note: String,
     provider: Option<String>,
     purpose: LinkPurpose,
+    /// The OAuth client whose secret it replaces
+    client_id: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -80,6 +86,7 @@ impl From<SetupLink> for LinkResponse {
             id: link.id,
             note: link.note,
             provider: link.provider,
+            client_id: link.client_made.filter(|_| link.purpose == LinkPurpose::ReplaceToken),
             purpose: link.purpose,
             created_at: clock::format_rfc3339(link.created_at),
             expires_at: clock::format_rfc3339(link.expires_at),
@@ -93,7 +100,8 @@ impl From<SetupLink> for LinkResponse {
 /// Create a setup link
 ///
 /// The page at the URL shows the setup steps of this configuration and can create tokens and OAuth clients, at most ten. With the
-/// purpose `replace-token` it only creates tokens: a new one is valid in addition to the one in use. It gives no other access.
+/// purpose `replace-token` it only creates tokens, or secrets of one OAuth client: a new one is valid in addition to the one in use. It
+/// gives no other access.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/links",
@@ -115,6 +123,7 @@ pub(super) async fn create_link(allowed: AllowedCaller<MintTokens>, call: ApiReq
         note: body.note.unwrap_or_default(),
         provider: body.provider,
         purpose: body.purpose.unwrap_or_default(),
+        client: body.client_id,
     };
     let url = format!("{}{LINK_PATH}{}", call.state.server.public_url(), secret.reveal());
     let create = move |tx: &Tx<'_>| setup_links::create_link(tx, &context, &id, &new);

@@ -285,6 +285,7 @@ fn credential_routes() -> Vec<PortalRoute> {
         route_at("/s/{secret}/provider").post(setup::setup_page::choose_provider),
         route_at("/s/{secret}/token").post(setup::setup_page::make_token),
         route_at("/s/{secret}/old-token").post(setup::link_request::revoke_old_token),
+        route_at("/s/{secret}/client-secret").post(setup::secret_page::make_secret),
         route_at("/s/{secret}/client").post(setup::setup_page::make_client),
         route_at("/s/{secret}/done").get(setup::setup_page::show_finish).post(setup::setup_page::finish_setup),
     ]

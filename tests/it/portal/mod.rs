@@ -16,6 +16,7 @@ mod owner_pages;
 mod pages;
 mod public_url;
 mod replays;
+mod secret_links;
 mod set_up;
 mod set_up_ends;
 mod sign_in_records;

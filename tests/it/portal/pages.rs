@@ -239,6 +239,7 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("POST", "/s/{secret}/provider", 403),
     ("POST", "/s/{secret}/client", 403),
     ("POST", "/s/unknown/client", 403),
+    ("POST", "/s/{secret}/client-secret", 403),
     ("GET", "/s/{secret}/done", 200),
     ("GET", "/s/unknown/done", 404),
     ("POST", "/s/{secret}/done", 403),

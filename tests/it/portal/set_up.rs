@@ -180,7 +180,7 @@ fn finish_setup(visitor: &mut Browser, path: &str) {
     let page = visitor.get(path).answered(410);
     assert!(page.contains("This setup link has ended") && page.contains("Ask the person who sent it"), "{}", page.text);
     assert!(!page.contains("Go to the home page") && !page.contains("Page not found"), "{}", page.text);
-    for form in ["token", "client", "provider", "done"] {
+    for form in ["token", "client", "client-secret", "provider", "done"] {
         visitor.submit(&format!("{path}/{form}"), &[]).answered(410);
     }
     visitor.get(&format!("{path}/done")).answered(410);

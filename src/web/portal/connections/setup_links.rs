@@ -1,10 +1,12 @@
 //! Setup links of one connection, for the customer's IT admin: create, show once, revoke.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
-use crate::auth::secret::BearerToken;
+use crate::auth::secret::{BearerToken, CLIENT_ID_PREFIX};
 use crate::clock;
 use crate::diagnosis::connection_status::{format_ago, format_until};
 use crate::error::{Error, Reason};
@@ -17,6 +19,7 @@ use crate::model::rights::TokenState;
 use crate::model::setup_link::LinkPurpose;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::scim::percent;
+use crate::store::Snapshot;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
@@ -33,8 +36,10 @@ const TOKENS_READ_MAX: u32 = 50;
 const LINKS_MAX: u32 = 100;
 
 /// Lifetimes to choose from: the value of the form in seconds, and its label.
-const LIFETIMES: [(&str, &str); 4] =
+pub(super) const LIFETIMES: [(&str, &str); 4] =
     [("3600", "1 hour"), ("86400", "1 day"), ("604800", "7 days"), ("2592000", "30 days")];
+/// The lifetime that a form begins with.
+pub(super) const LIFETIME_DEFAULT: &str = "604800";
 
 #[derive(Template)]
 #[template(path = "portal/setup_links.html")]
@@ -42,13 +47,22 @@ struct SetupLinksPage {
     layout: PageLayout,
     connection: ConnectionView,
     links: Vec<SetupLink>,
+    /// Ids and names of the OAuth clients whose secret a link can replace.
+    clients: Vec<(String, String)>,
     /// The last step of the setup that this server has seen.
     reached: String,
     form: SetupLinkForm,
     problems: Vec<FormError>,
+    /// Whether a new link was asked for.
+    is_asked: bool,
 }
 
 impl SetupLinksPage {
+    /// The form is folded if there are links, so that their list is visible.
+    fn has_open_form(&self) -> bool {
+        self.is_asked || self.links.is_empty() || !self.problems.is_empty()
+    }
+
     fn problem(&self, field: &str) -> Option<&str> {
         find_field_error(&self.problems, field)
     }
@@ -70,8 +84,16 @@ impl SetupLinksPage {
     }
 
     /// What a link is for, if it is not the setup.
-    fn other_purpose(link: &SetupLink) -> Option<&'static str> {
-        (link.purpose != LinkPurpose::Setup).then(|| link.purpose.label())
+    fn other_purpose(&self, link: &SetupLink) -> Option<Cow<'static, str>> {
+        match (link.purpose, &link.client_made) {
+            (LinkPurpose::Setup, _) => None,
+            (LinkPurpose::ReplaceToken, None) => Some(Cow::Borrowed(link.purpose.label())),
+            (LinkPurpose::ReplaceToken, Some(id)) => {
+                let client = self.clients.iter().find(|(of, _)| of == id);
+                let label = client.map(|(_, label)| format!("Replace the secret of “{label}”"));
+                Some(label.map_or(Cow::Borrowed("Replace a client secret"), Cow::Owned))
+            }
+        }
     }
 
     fn is_live(&self, link: &SetupLink) -> bool {
@@ -107,38 +129,60 @@ struct SetupLinkForm {
     life: String,
     note: String,
     provider: String,
+    /// Key of a purpose, or the id of an OAuth client whose secret the link replaces.
     purpose: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LinksQuery {
+    /// Not empty if the page begins with the form of a new link.
+    new: String,
 }
 
 impl Default for SetupLinkForm {
     fn default() -> Self {
-        Self { life: "604800".to_owned(), note: String::new(), provider: String::new(), purpose: String::new() }
+        Self { life: LIFETIME_DEFAULT.to_owned(), note: String::new(), provider: String::new(), purpose: String::new() }
     }
 }
 
 impl SetupLinkForm {
     fn problems(&self) -> Vec<FormError> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<FormError> =
+            [find_lifetime_problem(&self.life), find_note_problem(&self.note)].into_iter().flatten().collect();
         let mut note = |field, sentence: String| problems.push(FormError { field, sentence });
-        if !LIFETIMES.iter().any(|(seconds, _)| *seconds == self.life) {
-            note("life", "Choose when it expires.".to_owned());
-        }
-        if self.note.trim().chars().count() > NOTE_MAX_CHARS || self.note.trim().chars().any(char::is_control) {
-            note("note", format!("The label can have at most {NOTE_MAX_CHARS} characters, on one line."));
-        }
         if !self.provider.is_empty() && providers::find_provider(&self.provider).is_none() {
             note("provider", "Choose one of the providers, or none.".to_owned());
         }
-        if self.read_purpose().is_none() {
+        if self.read_purpose().is_none() && !self.names_client() {
             note("purpose", "Choose what the link is for.".to_owned());
         }
         problems
+    }
+
+    /// Whether the purpose is the id of an OAuth client.
+    fn names_client(&self) -> bool {
+        self.purpose.starts_with(CLIENT_ID_PREFIX)
     }
 
     /// What the link is for; `None` if the form has no such value.
     fn read_purpose(&self) -> Option<LinkPurpose> {
         if self.purpose.is_empty() { Some(LinkPurpose::Setup) } else { self.purpose.parse().ok() }
     }
+}
+
+/// Why a lifetime is none of those to choose from.
+pub(super) fn find_lifetime_problem(life: &str) -> Option<FormError> {
+    let is_known = LIFETIMES.iter().any(|(seconds, _)| *seconds == life);
+    (!is_known).then(|| FormError { field: "life", sentence: "Choose when it expires.".to_owned() })
+}
+
+/// Why a label cannot be used.
+pub(super) fn find_note_problem(note: &str) -> Option<FormError> {
+    let note = note.trim();
+    let is_wrong = note.chars().count() > NOTE_MAX_CHARS || note.chars().any(char::is_control);
+    let sentence = format!("The label can have at most {NOTE_MAX_CHARS} characters, on one line.");
+    is_wrong.then_some(FormError { field: "note", sentence })
 }
 
 async fn list_page<N: RequiredPermission>(
@@ -149,14 +193,20 @@ async fn list_page<N: RequiredPermission>(
 ) -> PageResult {
     let connection = ConnectionView::read(page_request, &admin.context.scope, "links")?;
     let (scope, id) = (admin.context.scope.clone(), connection.id().to_owned());
-    let links = page_request.read(move |at| setup_links::list_links(at, &scope, &id, None, LINKS_MAX)).await?;
+    let read = move |at: &Snapshot<'_>| {
+        let clients = setup_links::list_clients_with_secrets(at, &scope, &id)?;
+        let clients = clients.into_iter().map(|found| (found.client.client_id, found.client.label)).collect();
+        Ok((setup_links::list_links(at, &scope, &id, None, LINKS_MAX)?, clients))
+    };
+    let (links, clients) = page_request.read(read).await?;
     let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let reached = live
         .reached_step()
         .map_or_else(|| "Not started".to_owned(), |(number, total, title)| format!("{number} of {total}: {title}"));
     let layout = connection.layout(&admin.signed, "Setup links");
     let status = if problems.is_empty() { 200 } else { 422 };
-    Ok(render_page(status, &SetupLinksPage { layout, connection, links, reached, form, problems }))
+    let is_asked = page_request.query::<LinksQuery>().is_ok_and(|query| !query.new.is_empty());
+    Ok(render_page(status, &SetupLinksPage { layout, connection, links, clients, reached, form, problems, is_asked }))
 }
 
 /// `GET /connections/{id}/links`
@@ -172,17 +222,22 @@ pub(crate) async fn create_link(admin: PermittedAdmin<MintTokens>, page_request:
     if form.read_purpose() == Some(LinkPurpose::ReplaceToken) {
         problems.extend(find_rotation_problem(&page_request, &admin.context.scope, &id)?);
     }
+    let client = form.names_client().then(|| form.purpose.clone());
+    if let Some(client) = &client {
+        problems.extend(find_client_problem(&page_request, &admin.context.scope, (&id, client))?);
+    }
     if !problems.is_empty() {
         return list_page(&admin, &page_request, form, problems).await;
     }
     let secret = BearerToken::generate_link().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
-    let purpose = form.read_purpose().unwrap_or_default();
+    let purpose = if client.is_some() { Some(LinkPurpose::ReplaceToken) } else { form.read_purpose() };
     let new = NewSetupLink {
         id: clock::new_id(),
         digest: secret.digest(),
         lifetime_seconds: form.life.parse().unwrap_or(setup_links::LIFETIME_DEFAULT_SECONDS),
         note: form.note,
-        purpose,
+        purpose: purpose.unwrap_or_default(),
+        client,
         provider: (!form.provider.is_empty()).then_some(form.provider),
     };
     let url = format!("{}/s/{}", page_request.state.server.public_url(), secret.reveal());
@@ -213,12 +268,27 @@ fn find_rotation_problem(
     let sentence = match (all.iter().filter(live).any(|token| token.first_used_at.is_some()), has_client) {
         (true, _) => return Ok(None),
         (false, true) => {
-            "No token of this connection is in use: it uses an OAuth client. Add a secret to the client under Credentials."
+            "No token of this connection is in use: it uses an OAuth client. Choose to replace its secret; if the client has none, \
+             change the client under Credentials."
         }
         (false, false) if all.iter().any(|token| live(&token)) => return Ok(None),
         (false, false) => "This connection has no token that works. Choose the setup as the purpose.",
     };
     Ok(Some(FormError { field: "purpose", sentence: sentence.to_owned() }))
+}
+
+/// Why a link cannot replace the secret of a client.
+fn find_client_problem(
+    page_request: &PageRequest,
+    scope: &AccountScope,
+    (id, client): (&str, &str),
+) -> Result<Option<FormError>, PageError> {
+    let clients = page_request.read_inline(|at| setup_links::list_clients_with_secrets(at, scope, id))?;
+    if clients.iter().any(|found| found.client.client_id == client) {
+        return Ok(None);
+    }
+    let sentence = "This OAuth client has no secret, or was deleted or disabled. Choose another purpose.".to_owned();
+    Ok(Some(FormError { field: "purpose", sentence }))
 }
 
 /// Context of the secret of a link, different from that of a token.
@@ -238,18 +308,21 @@ struct NewSetupLinkPage {
 }
 
 impl NewSetupLinkPage {
-    /// A `mailto:` URL with a text that contains the link.
     fn mail_url(&self, address: &str) -> String {
-        let product = &self.product;
-        let subject = format!("Set up user provisioning for {product}");
-        let body = format!(
-            "Hello,\r\n\r\nwith this link you connect your identity provider to {product}:\r\n\r\n{address}\r\n\r\nThe page has \
-             the steps and checks the connection. You need no account. Please do not forward the link: it can create \
-             credentials.\r\n"
-        );
-        let encode = |text: &str| utf8_percent_encode(text, percent::RESERVED).to_string();
-        format!("mailto:?subject={}&body={}", encode(&subject), encode(&body))
+        build_mail_url(&self.product, address)
     }
+}
+
+/// A `mailto:` URL with a text that contains a link for the setup of a product.
+pub(super) fn build_mail_url(product: &str, address: &str) -> String {
+    let subject = format!("Set up user provisioning for {product}");
+    let body = format!(
+        "Hello,\r\n\r\nwith this link you connect your identity provider to {product}:\r\n\r\n{address}\r\n\r\nThe page has \
+         the steps and checks the connection. You need no account. Please do not forward the link: it can create \
+         credentials.\r\n"
+    );
+    let encode = |text: &str| utf8_percent_encode(text, percent::RESERVED).to_string();
+    format!("mailto:?subject={}&body={}", encode(&subject), encode(&body))
 }
 
 /// `GET /connections/{id}/links/made`: the URL of the new link.

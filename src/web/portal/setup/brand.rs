@@ -3,15 +3,22 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use askama::Template;
+use jiff::Timestamp;
 
+use crate::clock::{self, Millis};
 use crate::error::{Reason, Result};
+use crate::management::accounts;
 use crate::management::instance::branding::{self, StoredBranding};
+use crate::management::setup_link_holder::OpenLink;
+use crate::model::audit_context::AccountScope;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{
     NavigationEntry, PageError, PageLayout, PageResult, describe_refused_link, render_page,
 };
 use crate::web::state::AppState;
 
+/// The head has the time of the expiry if it is this near, in milliseconds.
+const SOON: Millis = 2 * 24 * 60 * 60 * 1000;
 /// The files have the number of the branding in their URL, so they never change.
 const CACHED: &str = "public, max-age=31536000, immutable";
 /// An SVG that is opened as a document runs no script and loads nothing.
@@ -107,6 +114,21 @@ pub(crate) struct LinkFrame {
     pub(crate) account: Option<String>,
     /// When the link expires, as text in UTC.
     pub(crate) expires: Option<String>,
+}
+
+impl LinkFrame {
+    /// Reads the head of the pages of a link.
+    ///
+    /// # Errors
+    /// The errors of the database.
+    pub(super) fn read(page_request: &PageRequest, found: &OpenLink) -> Result<Self> {
+        let scope = AccountScope::Account(found.configuration.account.clone());
+        let account = page_request.read_inline(|at| accounts::list_accounts(at, &scope, None, 1))?.pop();
+        let is_soon = found.link.expires_at - clock::current_millis() < SOON;
+        let form = if is_soon { "%-d %b, %H:%M UTC" } else { "%-d %b" };
+        let expires = Timestamp::from_millisecond(found.link.expires_at).ok().map(|at| at.strftime(form).to_string());
+        Ok(Self { account: account.map(|account| account.name), expires })
+    }
 }
 
 #[derive(Template)]

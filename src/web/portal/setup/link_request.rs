@@ -62,13 +62,13 @@ pub(super) fn encode_hex(bytes: &[u8]) -> String {
     })
 }
 
-/// `POST /s/{secret}/old-token`: revokes the token that the new one has replaced.
+/// `POST /s/{secret}/old-token`: revokes the token, or deletes the client secret, that the new one has replaced.
 pub(crate) async fn revoke_old_token(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
     page_request.form_with_token::<EmptySetupForm>(&form_token(&secret)).await?;
     find_link_owner(&page_request, &digest);
     let holder = link_holder(&page_request.request);
-    page_request.write(move |tx| setup_link_holder::revoke_replaced_token(tx, &holder, &digest)).await?;
+    page_request.write(move |tx| setup_link_holder::revoke_replaced(tx, &holder, &digest)).await?;
     Ok(hide_url(redirect_to(&page_path(&secret)).finish()))
 }
 

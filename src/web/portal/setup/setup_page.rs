@@ -2,16 +2,12 @@
 //! in the URL is the only credential.
 
 use actix_web::HttpResponse;
-use actix_web::cookie::Cookie;
 use askama::Template;
-use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::auth::secret::sealed::Sealer;
 use crate::auth::secret::{self, BearerToken};
 use crate::clock::{self, Millis};
 use crate::error::{Error, ErrorKind, Reason};
-use crate::management::accounts;
 use crate::management::setup_link_holder::{self, OpenLink};
 use crate::management::setup_links::SetupLink;
 use crate::management::tokens::TokenDraft;
@@ -27,32 +23,26 @@ use crate::web::portal::connections::oauth_clients::{OauthClientView, create, to
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::cookies;
 use crate::web::portal::forms::PageRequest;
-use crate::web::portal::layout::{
-    NavigationEntry, PageError, PageLayout, PageResult, hide_url, redirect_to, render_page,
-};
+use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, hide_url, redirect_to, render_page};
 use crate::web::portal::setup::brand::{BrandView, LinkFrame};
+use crate::web::portal::setup::created_secret::{created_cookie, read_created};
 use crate::web::portal::setup::link_credentials::LinkCredentials;
 use crate::web::portal::setup::link_request::{
     EmptySetupForm, encode_hex, find_link_owner, form_token, link_holder, link_secret_in_path, page_path,
     record_link_owner,
 };
 use crate::web::portal::setup::mapping::read_mapping_findings;
+use crate::web::portal::setup::secret_page::{SecretInput, show_secret_page};
 use crate::web::portal::setup::steps::{AbsentToken, StepValues, StepView, build_steps, find_url_problem};
 use crate::web::portal::timestamps::PageTime;
-use crate::web::state::ServerContext;
 
 /// A browser that opened a link is not counted again for this time, in seconds: the page reloads itself.
 const OPEN_SECONDS: i64 = 12 * 60 * 60;
-/// How long a token created here can be shown, in seconds.
-const TOKEN_SECONDS: i64 = 5 * 60;
 
 /// Interval in seconds at which a script updates the page while something is expected.
 const REFRESH_SECONDS: u32 = 2;
-/// The head has the time of the expiry if it is this near, in milliseconds.
-const SOON: Millis = 2 * 24 * 60 * 60 * 1000;
 
 const OPENED_COOKIE: &str = "rc_opened";
-const TOKEN_COOKIE: &str = "rc_made";
 
 #[derive(Template)]
 #[template(path = "portal/setup.html")]
@@ -204,16 +194,6 @@ pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
     Ok(hide_url(response))
 }
 
-/// The head of the pages of a link.
-fn read_frame(page_request: &PageRequest, found: &OpenLink) -> Result<LinkFrame, PageError> {
-    let scope = AccountScope::Account(found.configuration.account.clone());
-    let account = page_request.read_inline(|at| accounts::list_accounts(at, &scope, None, 1))?.pop();
-    let is_soon = found.link.expires_at - clock::current_millis() < SOON;
-    let form = if is_soon { "%-d %b, %H:%M UTC" } else { "%-d %b" };
-    let expires = Timestamp::from_millisecond(found.link.expires_at).ok().map(|at| at.strftime(form).to_string());
-    Ok(LinkFrame { account: account.map(|account| account.name), expires })
-}
-
 /// The page of an open link. `form` is a form that was sent and has errors.
 async fn link_page(
     page_request: &PageRequest,
@@ -222,7 +202,10 @@ async fn link_page(
     (query, form): (SetupQuery, Option<OauthClientForm>),
 ) -> PageResult {
     let scope = AccountScope::Account(found.configuration.account.clone());
-    let (brand, frame) = (BrandView::read(&page_request.state)?, read_frame(page_request, found)?);
+    if found.replaces_secret() {
+        return show_secret_page(page_request, secret, found, SecretInput::new(query.method == "secret"));
+    }
+    let (brand, frame) = (BrandView::read(&page_request.state)?, LinkFrame::read(page_request, found)?);
     let mut connection = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?;
     connection.overview.provider = found.provider();
     let provider = connection.overview.provider;
@@ -383,7 +366,7 @@ pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
     page_request.form_with_token::<EmptySetupForm>(&form_token(&secret)).await?;
     find_link_owner(&page_request, &digest);
     let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
-    let cookie = token_cookie(&page_request.state.server, &secret, &token)?;
+    let cookie = created_cookie(&page_request.state.server, &secret, &token)?;
     let draft = TokenDraft::new(clock::new_id(), &token, "from a setup link");
     let holder = link_holder(&page_request.request);
     page_request.write(move |tx| setup_link_holder::create_token(tx, &holder, &digest, &draft)).await?;
@@ -409,7 +392,7 @@ pub(crate) async fn make_client(page_request: PageRequest) -> PageResult {
     let Some(draft) = form.read_draft(&page_request.state.server.outgoing)? else {
         return Ok(hide_url(link_page(&page_request, &secret, &found, (query, Some(form))).await?));
     };
-    let cookie = draft.secret.map(|text| token_cookie(&page_request.state.server, &secret, &text)).transpose()?;
+    let cookie = draft.secret.map(|text| created_cookie(&page_request.state.server, &secret, &text)).transpose()?;
     let holder = link_holder(&page_request.request);
     let written =
         page_request.write(move |tx| setup_link_holder::create_client(tx, &holder, &digest, &draft.client)).await;
@@ -440,7 +423,7 @@ pub(crate) async fn show_finish(page_request: PageRequest) -> PageResult {
     let page = FinishSetupPage {
         layout: PageLayout::new("Finish setup", None, NavigationEntry::NoSection),
         brand: BrandView::read(&page_request.state)?,
-        frame: read_frame(&page_request, &found)?,
+        frame: LinkFrame::read(&page_request, &found)?,
         form_token: form_token(&secret),
         secret,
         provider: found.provider().name,
@@ -470,50 +453,16 @@ fn opened_cookie_value(secret: &CursorSecret, found: &OpenLink) -> String {
     encode_hex(&secret::digest_text(&format!("{:?} opened {}", secret, found.link.id)))
 }
 
-/// Cookie with the encrypted token. The key is the secret of the link, which is only in the URL.
-fn token_cookie(server: &ServerContext, secret: &str, token: &BearerToken) -> Result<Cookie<'static>, PageError> {
-    let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
-    let text = format!("{} {}", clock::current_millis() + TOKEN_SECONDS * 1000, token.reveal());
-    let sealed = secret_sealer(secret).seal(&chance, text.into_bytes()).ok_or(Error::new(Reason::ServerBusy))?;
-    Ok(cookies::new_cookie(server, TOKEN_COOKIE, encode_hex(&sealed), TOKEN_SECONDS))
-}
-
-/// The token that this browser created within the time limit, and its end, or `None`.
-fn read_created_token(page_request: &PageRequest, secret: &str) -> Option<(String, Millis)> {
-    let cookie = cookies::find_cookie(&page_request.request, TOKEN_COOKIE)?;
-    let opened = secret_sealer(secret).open(&decode_hex(cookie.value())?)?;
-    let text = String::from_utf8(opened).ok()?;
-    let (until, token) = text.split_once(' ')?;
-    let until = until.parse().ok()?;
-    (clock::current_millis() < until).then(|| (token.to_owned(), until))
-}
-
-/// The same, if the token is still valid: another browser can have replaced it since, or an admin revoked it.
+/// What this browser has created, if it is still valid: another browser can have replaced it since, or an admin revoked it.
 fn read_usable_token(page_request: &PageRequest, secret: &str, found: &OpenLink) -> Option<(String, Millis)> {
     let is_live = |text: &str| found.tokens.iter().any(|token| text.ends_with(&token.hint));
-    let created = read_created_token(page_request, secret)?;
+    let created = read_created(page_request, secret)?;
     (!created.0.starts_with(secret::PREFIX) || is_live(&created.0)).then_some(created)
-}
-
-fn secret_sealer(secret: &str) -> Sealer {
-    Sealer::new(secret, &secret::digest_text("token made with a setup link"))
-}
-
-fn decode_hex(hex: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = hex.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
-    Some(digits?.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_in_hexadecimal_read_back() {
-        assert_eq!(decode_hex(&encode_hex(&[0, 7, 255])), Some(vec![0, 7, 255]));
-        assert_eq!(decode_hex("0g"), None);
-        assert_eq!(decode_hex("é0"), None);
-    }
 
     #[test]
     fn a_link_whose_creator_has_an_end_offers_only_credentials_with_an_end() {
