@@ -4,6 +4,7 @@ mod account_names;
 mod backups;
 mod branding;
 pub(crate) mod browser;
+mod bulk_links;
 mod codes;
 mod compression;
 mod connection_pages;

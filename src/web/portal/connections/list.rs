@@ -22,16 +22,16 @@ use crate::model::permission::Permission;
 use crate::model::rights::TokenState;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::store::{Store, Tx};
+use crate::web::portal::connections::bulk_links;
 use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::list_pages::PER_PAGE;
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::{Create, Read};
 
-/// Connections on a page.
-const PER_PAGE: usize = 50;
 /// Tokens of a connection that are read to find a valid one.
 const TOKENS_READ_MAX: u32 = 10;
 
@@ -247,7 +247,7 @@ pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: 
     Ok(render_page(200, &page))
 }
 
-/// `POST /connections/bulk`: pauses, resumes or exports the selected connections. Fields that begin with `c-` name them.
+/// `POST /connections/bulk`: pauses, resumes or exports the selected connections, or begins their setup links. Fields that begin with `c-` name them.
 pub(crate) async fn change_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let fields = page_request.form::<BTreeMap<String, String>>(&admin.signed).await?;
     let ids: Vec<String> = fields.keys().filter_map(|name| name.strip_prefix("c-")).map(str::to_owned).collect();
@@ -265,6 +265,9 @@ pub(crate) async fn change_connections(admin: PermittedAdmin<Read>, page_request
         let (mut found, _) = find_connections(&admin, &page_request, &ConnectionsQuery::default()).await?;
         found.retain(|one| ids.contains(&one.configuration.id));
         return Ok(csv::attach("connections.csv", build_csv(&found)));
+    }
+    if fields.contains_key("links") {
+        return Ok(redirect_to(&bulk_links::form_path(&ids)).finish());
     }
     if !admin.signed.permissions.contains(Permission::ProvisioningCreate) {
         return Err(PageError::MissingPermission(Permission::ProvisioningCreate));
