@@ -11,10 +11,31 @@ let turn = 0;
 /** Paths outside of the portal. */
 const ELSEWHERE = /^\/(docs|directory|assets|openapi|scim|api|s)\b/;
 
+/** Pages with a list, on which its first entry is visible on a phone without scrolling. `{}` stands for an id. */
+const LISTS = new RegExp(`^/(?:${[
+  "users", "connections", "connections/deleted", "accounts", "requests", "audit", "webhooks", "profile", "personal-data",
+  "settings/(?:people|keys|roles|backup)", "connections/ID/(?:users|groups|requests|tokens|links|deleted)", "webhooks/ID/(?:attempts|keys)",
+].join("|").replaceAll("ID", "\\{\\}")})\\?(?!new$)`);
+/** A phone, and the part of an entry that is visible at least, in pixels. */
+const PHONE = { width: 390, height: 844 };
+const VISIBLE = 44;
+
+/** Reports a list whose first entry is below the first screen of a phone. */
+async function checkFold(page, watch, where) {
+  if (!LISTS.test(kind(page.url()))) { return; }
+  await page.setViewportSize(PHONE);
+  const top = await page.evaluate(() => {
+    const entry = document.querySelector("main article.card, main .card .steps, main .table tbody tr:not(.day)");
+    return entry === null ? 0 : entry.getBoundingClientRect().top + scrollY;
+  });
+  if (top > PHONE.height - VISIBLE) { watch.problem(`${where}: the first entry begins at ${Math.round(top)} of ${PHONE.height} pixels at ${PHONE.width}`); }
+}
+
 /** Checks the current page and reports problems. */
 export async function look(page, watch, where = page.url()) {
   const source = axe();
   for (const problem of await page.evaluate(injected)) { watch.problem(`${where}: ${problem}`); }
+  await checkFold(page, watch, where);
   const looks = LOOKS[turn % LOOKS.length];
   turn += 1;
   for (const [width, scheme] of looks) {

@@ -139,11 +139,18 @@ export async function rotate(page, hand, connection) {
   connection.token = token;
 }
 
+/** Creates a setup link and returns it. The form is folded if the connection has links. */
+export async function createLink(page, hand, address) {
+  await page.goto(`${address}/links`);
+  const folded = page.locator("#create:not([open]) > summary");
+  if (await folded.count() > 0) { await hand.open(folded); }
+  await hand.press("Create the link");
+  return page.getByLabel("Setup link", { exact: true }).inputValue();
+}
+
 /** The customer's IT admin sets up a connection with a link, in a separate browser. */
 export async function setUpLink(page, hand, guest, connection) {
-  await page.goto(`${connection.address}/links`);
-  await hand.press("Create the link");
-  const link = await page.getByLabel("Setup link", { exact: true }).inputValue();
+  const link = await createLink(page, hand, connection.address);
   await guest.page.goto(`${link}?method=token`);
   await guest.hand.press("Create the token");
   const url = await guest.page.locator("#url").inputValue();
@@ -165,9 +172,7 @@ export async function setUpLink(page, hand, guest, connection) {
 
 /** A setup page that is open in one browser learns what happens in another: its token is replaced, and the link ends. */
 export async function followLinkEnd(page, hand, [one, other], connection) {
-  await page.goto(`${connection.address}/links`);
-  await hand.press("Create the link");
-  const link = await page.getByLabel("Setup link", { exact: true }).inputValue();
+  const link = await createLink(page, hand, connection.address);
   for (const visitor of [one, other]) {
     await visitor.page.goto(`${link}?method=token`);
     await visitor.hand.press("Create the token");

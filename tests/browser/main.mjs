@@ -1,7 +1,7 @@
 // Tests the portal of the real program with a real browser; see docs/portal.md. ROLLCALL is the path of the program.
 import { launch } from "./chromium.mjs";
 import { crawl, look } from "./crawl.mjs";
-import { OWNER, becomes, connect, enter, firstRun, followLinkEnd, oneTimeCodes, remove, allSteps } from "./flow.mjs";
+import { OWNER, becomes, connect, createLink, enter, firstRun, followLinkEnd, oneTimeCodes, remove, allSteps } from "./flow.mjs";
 import { holdConnection, rejectHold } from "./holds.mjs";
 import { Keyboard, Mouse } from "./input_methods.mjs";
 import { SEEN, POISON, attributes } from "./injection_names.mjs";
@@ -82,10 +82,8 @@ async function asViewer(page, watch, server) {
 async function setupPages(page, watch, open) {
   const hand = new Mouse(page);
   const { address } = await connect(page, hand, { provider: /PingOne/, account: POISON[0], name: POISON[2] });
-  await page.goto(`${address}/links`);
-  await hand.press("Create the link");
+  const link = await createLink(page, hand, address);
   await look(page, watch, "a link that was made");
-  const link = await page.getByLabel("Setup link", { exact: true }).inputValue();
   const guest = await open();
   await guest.goto(link);
   await look(guest, watch, "the setup page");

@@ -1,5 +1,5 @@
 // OAuth clients in the portal: every method, rotation of a secret, and the setup link.
-import { finishSetup } from "./flow.mjs";
+import { createLink, finishSetup } from "./flow.mjs";
 import { Provider } from "./provider.mjs";
 
 const TIMEOUT = 15_000;
@@ -115,9 +115,7 @@ export async function manageOauthClients(page, hand, connection) {
 
 /** The customer's IT admin makes an OAuth client with a link. */
 export async function setUpWithClient(page, hand, guest, connection) {
-  await page.goto(`${connection.address}/links`);
-  await hand.press("Create the link");
-  const link = await page.getByLabel("Setup link", { exact: true }).inputValue();
+  const link = await createLink(page, hand, connection.address);
   await guest.page.goto(link);
   await guest.hand.press("Create the OAuth client");
   const values = await copied(guest.page, OKTA);
