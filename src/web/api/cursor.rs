@@ -74,6 +74,7 @@ pub(super) struct CursorPage<T> {
     /// The items of the page
     pub(super) items: Vec<T>,
     /// The `cursor` of the next page; null on the last page
+    #[schema(required)]
     pub(super) next_cursor: Option<String>,
 }
 

@@ -29,7 +29,7 @@ impl PartialSchema for EventResponse {
 
 impl ToSchema for EventResponse {
     fn name() -> Cow<'static, str> {
-        "Event".into()
+        "ProvisioningEvent".into()
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {

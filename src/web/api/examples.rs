@@ -98,7 +98,7 @@ impl Examples {
             let inner = Described { schema: named, owner: name, member: "", depth: depth + 1 };
             return listed.unwrap_or_else(|| self.build(inner));
         }
-        if let Some(listed) = self.find_value(described).or_else(|| schema["enum"].get(0).cloned()) {
+        if let Some(listed) = self.find_value(described).or_else(|| list_fixed_values(schema).first().cloned()) {
             return listed;
         }
         if depth > DEPTH_MAX {
@@ -156,7 +156,8 @@ impl Examples {
         }
         let types = list_types(schema);
         let has_type = types.is_empty() || types.iter().any(|name| is_of_type(name, value));
-        let in_enum = schema["enum"].as_array().is_none_or(|values| values.contains(value));
+        let fixed = list_fixed_values(schema);
+        let in_enum = fixed.is_empty() || fixed.contains(value);
         let is_inside = match value {
             Value::String(text) => schema["format"] != "date-time" || text.contains('T') && text.ends_with('Z'),
             Value::Array(items) => {
@@ -178,6 +179,12 @@ impl Examples {
         };
         has_type && in_enum && is_inside
     }
+}
+
+/// Returns the values that a schema lists.
+fn list_fixed_values(schema: &Value) -> Vec<Value> {
+    let constant = schema.get("const").cloned().into_iter();
+    schema["enum"].as_array().into_iter().flatten().cloned().chain(constant).collect()
 }
 
 fn list_types(schema: &Value) -> Vec<&str> {

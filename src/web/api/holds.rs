@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::caller::{AllowedCaller, Create, Directory, Read, RequiredPermission};
@@ -120,6 +120,11 @@ pub(super) async fn get_hold(allowed: AllowedCaller<Read>, call: ApiRequest) -> 
     Ok(json_response(&HoldResponse::new(found, sees_names(allowed.permissions))))
 }
 
+/// Name of the schema of the decisions `allow` and `reject`.
+const FINAL_DECISION: &str = "FinalHoldDecision";
+/// Name of the schema of the decision `allow-for`.
+const TEMPORARY_DECISION: &str = "TemporaryHoldDecision";
+
 /// What is done with the changes that are held.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -140,31 +145,8 @@ pub(super) struct DecideHoldBody {
 /// Two forms: `minutes` is required with `allow-for`, and not allowed with the others.
 impl PartialSchema for DecideHoldBody {
     fn schema() -> RefOr<Schema> {
-        let decisions = |values: &[&str], description: &str| {
-            let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
-            ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).description(Some(description))
-        };
-        let minutes = ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .minimum(Some(1))
-            .maximum(Some(EXEMPT_MINUTES_MAX))
-            .description(Some("For how long nothing is held"));
-        let for_a_time = ObjectBuilder::new()
-            .property("decision", decisions(&["allow-for"], "Publish the changes, and hold nothing for `minutes`"))
-            .property("minutes", minutes)
-            .required("decision")
-            .required("minutes");
-        let once = ObjectBuilder::new()
-            .property(
-                "decision",
-                decisions(
-                    &["allow", "reject"],
-                    "`allow`: publish the changes. `reject`: undo the removals, and publish all other changes",
-                ),
-            )
-            .property("minutes", ObjectBuilder::new().schema_type(Type::Null))
-            .required("decision");
-        let forms = OneOfBuilder::new().description(Some("The decision about a hold")).item(once).item(for_a_time);
+        let forms = OneOfBuilder::new().description(Some("The decision about a hold"));
+        let forms = forms.item(Ref::from_schema_name(FINAL_DECISION)).item(Ref::from_schema_name(TEMPORARY_DECISION));
         RefOr::T(Schema::OneOf(forms.build()))
     }
 }
@@ -173,6 +155,34 @@ impl ToSchema for DecideHoldBody {
     fn name() -> Cow<'static, str> {
         "HoldDecision".into()
     }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((FINAL_DECISION.to_owned(), build_final_decision()));
+        schemas.push((TEMPORARY_DECISION.to_owned(), build_temporary_decision()));
+    }
+}
+
+fn build_final_decision() -> RefOr<Schema> {
+    let decision = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["allow", "reject"]));
+    let description = "`allow`: publish the changes. `reject`: undo the removals, and publish all other changes";
+    ObjectBuilder::new()
+        .description(Some("A decision that ends a hold"))
+        .property("decision", decision.description(Some(description)))
+        .property("minutes", ObjectBuilder::new().schema_type(Type::Null))
+        .required("decision")
+        .into()
+}
+
+fn build_temporary_decision() -> RefOr<Schema> {
+    let decision = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["allow-for"]));
+    let minutes = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(EXEMPT_MINUTES_MAX));
+    ObjectBuilder::new()
+        .description(Some("A decision that ends a hold and prevents others for some time"))
+        .property("decision", decision.description(Some("Publish the changes, and hold nothing for `minutes`")))
+        .property("minutes", minutes.description(Some("For how long nothing is held")))
+        .required("decision")
+        .required("minutes")
+        .into()
 }
 
 impl DecideHoldBody {

@@ -11,7 +11,7 @@ use utoipa::openapi::{
     ServerBuilder, Tag,
 };
 
-use super::{examples, operation};
+use super::{client_shapes, described_responses, examples, operation};
 use crate::error::Reason;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, describe_error_schema};
@@ -142,7 +142,9 @@ impl RouteCollector for DocumentBuilder {
 /// The document cannot be converted to JSON.
 pub fn build_document(public_url: &str) -> serde_json::Result<Value> {
     let mut document = serde_json::to_value(describe_api(public_url))?;
+    client_shapes::shape_schemas(&mut document);
     examples::add_examples(&mut document)?;
+    described_responses::describe_responses(&mut document);
     Ok(document)
 }
 
@@ -201,7 +203,12 @@ fn build_tag(&(name, description): &(&str, &str)) -> Tag {
     path = "/openapi.json",
     tag = "Server",
     operation_id = "getOpenApi",
-    responses((status = 200, description = "The document", body = serde_json::Value))
+    responses((
+        status = 200,
+        description = "The document",
+        body = Object,
+        example = json!({"openapi": "3.1.0", "info": {"title": "Rollcall management API", "version": "0.1.0"}, "paths": {}})
+    ))
 )]
 pub(super) async fn get_document(call: ApiRequest) -> ApiResult {
     let outside = call.state.server.public.documents();

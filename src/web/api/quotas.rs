@@ -63,7 +63,7 @@ impl QuotaResponse {
 
 /// The quotas of a configuration or an account
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Quotas)]
+#[schema(as = QuotaList)]
 pub(super) struct QuotasResponse {
     quotas: Vec<QuotaResponse>,
 }

@@ -21,7 +21,7 @@ pub(super) type ApiResult = Result<HttpResponse, ApiError>;
 /// The body of every error response.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = Error)]
+#[schema(as = ApiError)]
 pub(super) struct ApiErrorBody {
     /// Messages that name the invalid field and the fix
     #[schema(min_items = 1)]
@@ -94,14 +94,19 @@ impl ResponseError for ApiError {
         if matches!(status, 408 | 413) {
             response.force_close();
         }
-        let message = render_message(&self.error);
-        response.json(ApiErrorBody {
-            errors: vec![message.clone()],
-            error_code: self.error.reason().code(),
-            status_code: status,
-            message,
-            restart_from: self.error.param("restartFrom").map(str::to_owned),
-        })
+        response.json(describe_error(&self.error))
+    }
+}
+
+/// Builds the body of an error response.
+pub(super) fn describe_error(error: &Error) -> ApiErrorBody {
+    let message = render_message(error);
+    ApiErrorBody {
+        errors: vec![message.clone()],
+        error_code: error.reason().code(),
+        status_code: error.status(),
+        message,
+        restart_from: error.param("restartFrom").map(str::to_owned),
     }
 }
 
@@ -176,7 +181,7 @@ fn build_error_responses<'r>(
     listed: impl IntoIterator<Item = &'r (u16, &'r str)>,
 ) -> BTreeMap<String, RefOr<Response>> {
     let response = |description: &str| {
-        let content = Content::new(Some(RefOr::Ref(utoipa::openapi::Ref::from_schema_name("Error"))));
+        let content = Content::new(Some(RefOr::Ref(utoipa::openapi::Ref::from_schema_name("ApiError"))));
         ResponseBuilder::new().description(description).content("application/json", content).build()
     };
     listed.into_iter().map(|(status, description)| (status.to_string(), response(description).into())).collect()

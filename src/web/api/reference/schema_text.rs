@@ -121,6 +121,9 @@ fn is_nullable(schema: &Value) -> bool {
 /// Describes the limits of values, each with a short sentence.
 pub(super) fn describe_limits(schema: &Value) -> Vec<Paragraph> {
     let mut found = Vec::new();
+    if let Some(value) = schema.get("const") {
+        found.push(format!("Only `{}`.", format_value(value)));
+    }
     if let Some(values) = schema["enum"].as_array() {
         let values: Vec<String> =
             values.iter().filter(|value| !value.is_null()).map(|value| format!("`{}`", format_value(value))).collect();
