@@ -100,7 +100,7 @@ pub struct UserQuery {
 
 /// The number of users that a filter selects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct UserCount {
+pub struct FilterCount {
     /// The number, or a lower bound.
     pub users: usize,
     /// Whether there are more.
@@ -111,20 +111,20 @@ pub struct UserCount {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UserCounts {
     /// All of them.
-    pub all: UserCount,
+    pub all: FilterCount,
     /// Those that are active.
-    pub active: UserCount,
+    pub active: FilterCount,
     /// Those that are not.
-    pub inactive: UserCount,
+    pub inactive: FilterCount,
 }
 
 impl UserCounts {
     fn new(all: usize, active: usize, is_more: bool) -> Self {
-        let count = |users| UserCount { users, is_more };
+        let count = |users| FilterCount { users, is_more };
         Self { all: count(all), active: count(active), inactive: count(all.saturating_sub(active)) }
     }
 
-    fn of(&self, filter: &UserFilter) -> UserCount {
+    fn of(&self, filter: &UserFilter) -> FilterCount {
         match filter.active {
             None => self.all,
             Some(true) => self.active,

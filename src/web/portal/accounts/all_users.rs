@@ -19,7 +19,7 @@ use crate::management::{accounts, configurations};
 use crate::model::audit_context::AccountScope;
 use crate::provisioning::directory::DirectoryResource;
 use crate::provisioning::directory::user_list::{
-    self, UserCount, UserCounts, UserFilter, UserList, UserOrder, UserPosition, UserQuery,
+    self, FilterCount, UserCounts, UserFilter, UserList, UserOrder, UserPosition, UserQuery,
 };
 use crate::provisioning::resource_details;
 use crate::store::{Snapshot, Tx};
@@ -204,7 +204,7 @@ impl AllUsersPage {
 }
 
 /// A number of users, such as `10,000+`.
-fn format_count(count: UserCount) -> String {
+fn format_count(count: FilterCount) -> String {
     let more = if count.is_more { "+" } else { "" };
     format!("{}{more}", separate_thousands(u64::try_from(count.users).unwrap_or(u64::MAX)))
 }
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_count_that_is_a_lower_bound_has_a_plus_sign() {
-        assert_eq!(format_count(UserCount { users: 999, is_more: false }), "999");
-        assert_eq!(format_count(UserCount { users: 10_000, is_more: true }), "10,000+");
+        assert_eq!(format_count(FilterCount { users: 999, is_more: false }), "999");
+        assert_eq!(format_count(FilterCount { users: 10_000, is_more: true }), "10,000+");
     }
 }

@@ -13,7 +13,7 @@ use crate::web::portal::setup::link_request::encode_hex;
 use crate::web::state::ServerContext;
 
 /// How long it can be shown, in seconds.
-const SHOWN_SECONDS: i64 = 5 * 60;
+const VISIBLE_SECONDS: i64 = 5 * 60;
 
 const COOKIE: &str = "rc_made";
 
@@ -24,9 +24,9 @@ pub(super) fn created_cookie(
     created: &BearerToken,
 ) -> Result<Cookie<'static>, PageError> {
     let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
-    let text = format!("{} {}", clock::current_millis() + SHOWN_SECONDS * 1000, created.reveal());
+    let text = format!("{} {}", clock::current_millis() + VISIBLE_SECONDS * 1000, created.reveal());
     let sealed = create_sealer(link_secret).seal(&chance, text.into_bytes()).ok_or(Error::new(Reason::ServerBusy))?;
-    Ok(cookies::new_cookie(server, COOKIE, encode_hex(&sealed), SHOWN_SECONDS))
+    Ok(cookies::new_cookie(server, COOKIE, encode_hex(&sealed), VISIBLE_SECONDS))
 }
 
 /// What this browser created within the time limit, and its end, or `None`.
