@@ -278,10 +278,10 @@ fn credential_routes() -> Vec<PortalRoute> {
             .get(connections::setup_links::list_links)
             .post(connections::setup_links::create_link),
         route_at("/connections/links/new")
-            .get(connections::bulk_links::show_form)
-            .post(connections::bulk_links::create_links),
-        route_at("/connections/links/made").get(connections::bulk_links::show_made),
-        route_at("/connections/links/made.csv").get(connections::bulk_links::export_made),
+            .get(connections::setup_links::bulk_links::show_form)
+            .post(connections::setup_links::bulk_links::create_links),
+        route_at("/connections/links/made").get(connections::setup_links::bulk_links::show_made),
+        route_at("/connections/links/made.csv").get(connections::setup_links::bulk_links::export_made),
         route_at("/connections/{id}/links/made").get(connections::setup_links::show_new_link),
         route_at("/connections/{id}/links/{link}/revoke").post(connections::setup_links::revoke_link),
         route_at("/brand/{version}/style.css").get(setup::brand::serve_style),

@@ -11,7 +11,7 @@ fn pages_name_customers_and_the_id_stays_reachable() {
     let mut owner = Browser::owner(&app);
     let client = app.configuration_of("acme-17", "okta");
     client.created("/Users", &user("left@acme.example"));
-    app.operator().patch("/directory/resources/v1/accounts/acme-17", &json!({"name": "Acme <Inc>"})).answered(200);
+    app.operator().patch("/directory/resources/v1/accounts/acme-17", &json!({"name": "Acme <Inc>"})).answered(204);
     let mut own = Browser::with_role(&app, "provisioning-manager", Some("acme-17"));
     owner
         .submit("/settings/keys/new", &[("name", "feed"), ("account", "acme-17"), ("directory.read", "on")])

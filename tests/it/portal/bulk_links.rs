@@ -10,7 +10,7 @@ fn selected_connections_get_one_link_each_that_is_visible_once() {
     let (app, _folder) = own_app();
     let mut owner = Browser::owner(&app);
     let clients = ["acme", "beta", "zeta"].map(|account| app.configuration_of(account, "okta"));
-    app.operator().patch("/directory/resources/v1/accounts/acme", &json!({"name": "Acme Inc."})).answered(200);
+    app.operator().patch("/directory/resources/v1/accounts/acme", &json!({"name": "Acme Inc."})).answered(204);
     let fields: Vec<String> = clients[..2].iter().map(|client| format!("c-{}", client.id)).collect();
     let selected = [("links", "on"), ("back", "/connections"), (&fields[0], "on"), (&fields[1], "on")];
     let page = owner.submit("/connections/bulk", &selected).answered(200);

@@ -148,7 +148,9 @@ fn a_link_says_that_its_client_does_not_exist_any_more() {
     let path = format!("/s/rcl_{}", page.between("/s/rcl_", "\""));
     let mut visitor = Browser::anonymous(app);
     let page = visitor.get(&path).answered(200);
-    owner.submit(&format!("/connections/{}/oauth-clients/{id}/delete", client.id), &[]).answered(200);
+    owner
+        .submit(&format!("/connections/{}/oauth-clients/{id}/delete", client.id), &[("confirmed", "on")])
+        .answered(200);
     let gone = visitor.get(&path).answered(200);
     assert!(gone.contains("was deleted or disabled") && !gone.contains("Create the secret"), "{}", gone.text);
     submit(&mut visitor, &page, &format!("{path}/client-secret"), &[("secretExpiresIn", "31536000")]).answered(403);

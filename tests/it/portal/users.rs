@@ -49,7 +49,7 @@ fn the_list_is_sorted_and_filtered_with_the_numbers_of_each_filter() {
     let (app, _folder) = own_app();
     let mut owner = Browser::owner(&app);
     let (one, two) = (app.configuration_of("acme", "okta"), app.configuration_of("zeta", "okta"));
-    app.operator().patch("/directory/resources/v1/accounts/zeta", &json!({"name": "Zeta Ltd"})).answered(200);
+    app.operator().patch("/directory/resources/v1/accounts/zeta", &json!({"name": "Zeta Ltd"})).answered(204);
     for number in 0..60 {
         let (client, account) = if number % 2 == 0 { (&two, "zeta") } else { (&one, "acme") };
         let attributes = json!({"active": number % 3 != 0});

@@ -133,7 +133,7 @@ fn more_than_ten_thousand_users_are_not_counted_one_by_one() {
             .unwrap()
     };
     let (counts, page) = read("a", None, UserOrder::Changed, None);
-    assert_eq!(counts, UserCounts { all: UserCount { users: COUNTED_MAX, is_more: true }, ..counts });
+    assert_eq!(counts, UserCounts { all: FilterCount { users: COUNTED_MAX, is_more: true }, ..counts });
     let times: Vec<Millis> = page.users.iter().map(|user| user.stored.last_modified).collect();
     assert_eq!((times.first(), times.last()), (Some(&10_004), Some(&9_955)));
     // Without a text, the numbers are those of the counters.

@@ -117,7 +117,7 @@ fn users_are_scanned_in_index_order_without_sorting() {
         (
             user_scan::BY_CHANGE_SQL,
             &["1", "1"][..],
-            "resources_by_last_modified (configuration=? AND type=? AND (last_modified,rowid)<(?,?))",
+            "resources_by_last_modified (configuration=? AND type=? AND last_modified<?)",
         ),
         (user_scan::BY_STATE_SQL, &["1"][..], "resources_by_active (configuration=? AND type=? AND active=?)"),
     ] {

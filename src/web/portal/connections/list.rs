@@ -22,7 +22,7 @@ use crate::model::permission::Permission;
 use crate::model::rights::TokenState;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::store::{Store, Tx};
-use crate::web::portal::connections::bulk_links;
+use crate::web::portal::connections::setup_links::bulk_links;
 use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};

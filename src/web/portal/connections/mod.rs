@@ -1,7 +1,6 @@
 //! Pages about one connection: its state, credentials, settings, users, groups, requests and deletion.
 
 pub(crate) mod attribute_tables;
-pub(crate) mod bulk_links;
 pub(crate) mod deleted;
 pub(crate) mod deleted_resources;
 pub(crate) mod events;

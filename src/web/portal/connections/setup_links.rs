@@ -1,5 +1,7 @@
 //! Setup links of one connection, for the customer's IT admin: create, show once, revoke.
 
+pub(crate) mod bulk_links;
+
 use std::borrow::Cow;
 
 use askama::Template;
@@ -36,10 +38,10 @@ const TOKENS_READ_MAX: u32 = 50;
 const LINKS_MAX: u32 = 100;
 
 /// Lifetimes to choose from: the value of the form in seconds, and its label.
-pub(super) const LIFETIMES: [(&str, &str); 4] =
+const LIFETIMES: [(&str, &str); 4] =
     [("3600", "1 hour"), ("86400", "1 day"), ("604800", "7 days"), ("2592000", "30 days")];
 /// The lifetime that a form begins with.
-pub(super) const LIFETIME_DEFAULT: &str = "604800";
+const LIFETIME_DEFAULT: &str = "604800";
 
 #[derive(Template)]
 #[template(path = "portal/setup_links.html")]
@@ -172,13 +174,13 @@ impl SetupLinkForm {
 }
 
 /// Why a lifetime is none of those to choose from.
-pub(super) fn find_lifetime_problem(life: &str) -> Option<FormError> {
+fn find_lifetime_problem(life: &str) -> Option<FormError> {
     let is_known = LIFETIMES.iter().any(|(seconds, _)| *seconds == life);
     (!is_known).then(|| FormError { field: "life", sentence: "Choose when it expires.".to_owned() })
 }
 
 /// Why a label cannot be used.
-pub(super) fn find_note_problem(note: &str) -> Option<FormError> {
+fn find_note_problem(note: &str) -> Option<FormError> {
     let note = note.trim();
     let is_wrong = note.chars().count() > NOTE_MAX_CHARS || note.chars().any(char::is_control);
     let sentence = format!("The label can have at most {NOTE_MAX_CHARS} characters, on one line.");
@@ -314,7 +316,7 @@ impl NewSetupLinkPage {
 }
 
 /// A `mailto:` URL with a text that contains a link for the setup of a product.
-pub(super) fn build_mail_url(product: &str, address: &str) -> String {
+fn build_mail_url(product: &str, address: &str) -> String {
     let subject = format!("Set up user provisioning for {product}");
     let body = format!(
         "Hello,\r\n\r\nwith this link you connect your identity provider to {product}:\r\n\r\n{address}\r\n\r\nThe page has \

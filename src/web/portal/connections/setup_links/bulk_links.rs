@@ -33,7 +33,7 @@ use crate::web::required_permission::{MintTokens, Tokens};
 const SECRET_CONTEXT: &str = "links of several connections";
 
 /// Path of the form for these connections.
-pub(super) fn form_path(ids: &[String]) -> String {
+pub(crate) fn form_path(ids: &[String]) -> String {
     format!("/connections/links/new?ids={}", ids.join(","))
 }
 
