@@ -128,12 +128,12 @@ fn patch_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, patch: &Patch, stored: S
     if !changes_text(patch) {
         return write_members(tx, write, stored, members, notes);
     }
-    let (before, after, derived) = match evaluate_partially(&stored, write, patch, &work)? {
-        Some(evaluated) => evaluated,
-        None => {
-            let (before, after) = evaluate_edits(&stored, write.scope, write.resource_type, patch, &mut work)?;
-            (before, after, None)
-        }
+    let partial = evaluate_partially(&stored, write, patch, &work)?;
+    let (before, after, derived) = if let Some(evaluated) = partial {
+        evaluated
+    } else {
+        let (before, after) = evaluate_edits(&stored, write.scope, write.resource_type, patch, &mut work)?;
+        (before, after, None)
     };
     if before == after && patch.password.is_none() {
         return write_members(tx, write, stored, members, notes);

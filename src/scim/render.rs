@@ -161,13 +161,13 @@ pub fn close_document(out: &mut Vec<u8>, has_list: bool) {
 fn write_text(out: &mut Vec<u8>, text: &str) {
     // Most text needs no escapes; this avoids the JSON serializer. Without an early end, many bytes are compared at once.
     let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    if !text.bytes().fold(false, |found, byte| found | needs_escape(byte)) {
+    if text.bytes().fold(false, |found, byte| found | needs_escape(byte)) {
+        // Writing to a vector does not fail.
+        let _ = serde_json::to_writer(out, text);
+    } else {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
-    } else {
-        // Writing to a vector does not fail.
-        let _ = serde_json::to_writer(out, text);
     }
 }
 

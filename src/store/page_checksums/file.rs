@@ -196,6 +196,11 @@ impl VerifiedFile {
         }
     }
 
+    /// Bytes of the gathered frames.
+    fn count_gathered(&self) -> usize {
+        self.gathered.len()
+    }
+
     /// Writes the gathered frames. After an error they are lost: the transaction is not committed then.
     ///
     /// # Safety
@@ -204,7 +209,7 @@ impl VerifiedFile {
         // SAFETY: the caller passes an open file of this type.
         unsafe {
             let own = opened.cast::<Self>();
-            if (&(*own).gathered).is_empty() {
+            if (*own).count_gathered() == 0 {
                 return ffi::SQLITE_OK;
             }
             let mut frames = mem::take(&mut (*own).gathered);

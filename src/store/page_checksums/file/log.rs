@@ -88,7 +88,7 @@ unsafe fn is_small(file: *mut ffi::sqlite3_file, log: LogState, page_bytes: usiz
     // SAFETY: the caller's.
     let (bytes, gathered) = unsafe {
         let bytes = VerifiedFile::read_length(file).saturating_add(VerifiedFile::read_length(log.database));
-        (bytes, (&(*file.cast::<VerifiedFile>()).gathered).len() as u64)
+        (bytes, (*file.cast::<VerifiedFile>()).count_gathered() as u64)
     };
     bytes.saturating_add(gathered) / (page_bytes as u64).max(1) < PAGES_MAX
 }
@@ -245,7 +245,7 @@ unsafe fn gather_frame(file: *mut ffi::sqlite3_file, (header, page): (&[u8; 24],
     // SAFETY: the caller passes an open file of this type.
     unsafe {
         let own = file.cast::<VerifiedFile>();
-        let gathered = (&(*own).gathered).len();
+        let gathered = (*own).count_gathered();
         let follows = (*own).gathered_at + gathered as u64 == frame;
         if !follows || gathered + HEADER_BYTES + page.len() > GATHERED_MAX_BYTES {
             let code = VerifiedFile::write_gathered(file);
