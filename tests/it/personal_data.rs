@@ -290,7 +290,7 @@ impl ErasureFixture {
 
     /// The feed is complete and valid, with the deletions.
     fn check_feed(&self, consumer: &mut Consumer, document: &Value) {
-        let schema = json!({"$ref": "#/components/schemas/Event"});
+        let schema = json!({"$ref": "#/components/schemas/ProvisioningEvent"});
         let events = consumer.rest();
         for event in &events {
             assert!(conforms(document, &schema, event), "{event}");
