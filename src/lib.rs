@@ -3,6 +3,7 @@
 //! The modules, lowest layer first:
 //!
 //! - [`settings`]: settings of the process
+//! - [`compressed_text`]: texts that are compressed in the program
 //! - [`documents`]: the documents in docs/
 //! - [`log`]: log output
 //! - [`histogram`]: lock-free histogram
@@ -42,6 +43,8 @@ pub mod auth;
 #[cfg(not(feature = "simulation"))]
 pub mod cli;
 pub mod clock;
+#[cfg(not(feature = "simulation"))]
+pub mod compressed_text;
 #[cfg(not(feature = "simulation"))]
 pub mod delivery;
 pub mod diagnosis;

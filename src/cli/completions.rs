@@ -21,7 +21,7 @@ pub(super) struct ManArgs {
 /// Prints a document, or the list of all.
 ///
 /// # Errors
-/// There is no such document.
+/// There is no such document, or its data in the program is damaged.
 pub(super) fn print_documents(topic: Option<&str>) -> anyhow::Result<()> {
     let Some(topic) = topic else {
         let rows: Vec<Vec<String>> =
@@ -34,7 +34,7 @@ pub(super) fn print_documents(topic: Option<&str>) -> anyhow::Result<()> {
             .map_or("`rollcall docs` lists them".to_owned(), |similar| format!("did you mean {similar}?"));
         anyhow::bail!("there is no document {topic}; {fix}");
     };
-    Ok(output::print_line(document.text.trim_end())?)
+    Ok(output::print_line(document.text.read()?.trim_end())?)
 }
 
 pub(super) fn print_completions(mut commands: Command, shell: Shell) -> std::io::Result<()> {

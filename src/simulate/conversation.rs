@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::assertion::validate_assertion;
+use crate::compressed_text::{CompressedText, compressed_text};
 
 /// Value of `format` in each file.
 const FORMAT: &str = "rollcall-conversation/1";
@@ -13,21 +14,21 @@ const FORMAT: &str = "rollcall-conversation/1";
 const PAUSE_MAX_MS: u64 = 5_000;
 
 /// All conversations, in the order in which they are listed and played.
-const FILES: &[&str] = &[
-    include_str!("conversations/okta-users.json"),
-    include_str!("conversations/okta-groups.json"),
-    include_str!("conversations/entra-users.json"),
-    include_str!("conversations/entra-groups.json"),
-    include_str!("conversations/entra-validator.json"),
-    include_str!("conversations/onelogin.json"),
-    include_str!("conversations/jumpcloud.json"),
-    include_str!("conversations/ping.json"),
-    include_str!("conversations/sailpoint.json"),
-    include_str!("conversations/rauthy.json"),
-    include_str!("conversations/wire-tolerance.json"),
+const FILES: &[CompressedText] = &[
+    compressed_text!("src/simulate/conversations/okta-users.json"),
+    compressed_text!("src/simulate/conversations/okta-groups.json"),
+    compressed_text!("src/simulate/conversations/entra-users.json"),
+    compressed_text!("src/simulate/conversations/entra-groups.json"),
+    compressed_text!("src/simulate/conversations/entra-validator.json"),
+    compressed_text!("src/simulate/conversations/onelogin.json"),
+    compressed_text!("src/simulate/conversations/jumpcloud.json"),
+    compressed_text!("src/simulate/conversations/ping.json"),
+    compressed_text!("src/simulate/conversations/sailpoint.json"),
+    compressed_text!("src/simulate/conversations/rauthy.json"),
+    compressed_text!("src/simulate/conversations/wire-tolerance.json"),
 ];
-const RULES: &str = include_str!("rules.json");
-const SOURCES: &str = include_str!("sources.json");
+const RULES: CompressedText = compressed_text!("src/simulate/rules.json");
+const SOURCES: CompressedText = compressed_text!("src/simulate/sources.json");
 
 /// Keys of `expect`.
 const EXPECT_KEYS: &[&str] =
@@ -151,11 +152,13 @@ impl Library {
     /// Reads the conversations that are part of the program.
     ///
     /// # Errors
-    /// A sentence, if one of them is malformed.
+    /// A sentence, if one of them is malformed or damaged.
     pub fn load() -> Result<Self, String> {
-        let conversations = FILES.iter().map(|text| Conversation::parse(text)).collect::<Result<_, _>>()?;
-        let rules = serde_json::from_str(RULES).map_err(|problem| format!("rules: {problem}"))?;
-        let sources = serde_json::from_str(SOURCES).map_err(|problem| format!("sources: {problem}"))?;
+        let read = |text: &CompressedText| text.read().map_err(|problem| problem.to_string());
+        let conversations =
+            FILES.iter().map(|text| Conversation::parse(&read(text)?)).collect::<Result<_, String>>()?;
+        let rules = serde_json::from_str(&read(&RULES)?).map_err(|problem| format!("rules: {problem}"))?;
+        let sources = serde_json::from_str(&read(&SOURCES)?).map_err(|problem| format!("sources: {problem}"))?;
         let library = Self { conversations, rules, sources };
         library.validate_references()?;
         Ok(library)

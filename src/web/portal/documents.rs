@@ -1,7 +1,6 @@
 //! `/docs`: the documents in the program, as pages. They need no session, like the API reference.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
 
 use askama::Template;
 use pulldown_cmark::{Alignment, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
@@ -17,7 +16,7 @@ struct DocumentsPage {
     layout: PageLayout,
     documents: &'static [ManualDocument],
     /// The document in HTML; `None` for the list.
-    text: Option<&'static str>,
+    text: Option<String>,
 }
 
 /// `GET /docs`
@@ -27,16 +26,14 @@ pub(crate) async fn list_documents(page_request: PageRequest) -> PageResult {
 
 /// `GET /docs/{topic}`
 pub(crate) async fn show_document(page_request: PageRequest) -> PageResult {
-    static RENDERED: OnceLock<BTreeMap<&str, (String, String)>> = OnceLock::new();
     let topic = page_request.path_parameter("topic");
     let document = find_document(&topic).ok_or(PageError::NotFound)?;
-    let all = RENDERED
-        .get_or_init(|| DOCUMENTS.iter().map(|document| (document.topic, render_markdown(document.text))).collect());
-    let (title, text) = all.get(document.topic).ok_or(PageError::NotFound)?;
-    Ok(show_page(&page_request, title, Some(text)))
+    // Rendered for each request: all pages together would need a megabyte of memory.
+    let (title, text) = render_markdown(&document.text.read()?);
+    Ok(show_page(&page_request, &title, Some(text)))
 }
 
-fn show_page(page_request: &PageRequest, title: &str, text: Option<&'static str>) -> actix_web::HttpResponse {
+fn show_page(page_request: &PageRequest, title: &str, text: Option<String>) -> actix_web::HttpResponse {
     let signed = find_signed_in(&page_request.request).ok();
     let layout = PageLayout::new(title, signed.as_ref(), NavigationEntry::NoSection);
     render_page(200, &DocumentsPage { layout, documents: DOCUMENTS, text })
@@ -44,8 +41,8 @@ fn show_page(page_request: &PageRequest, title: &str, text: Option<&'static str>
 
 /// Renders a document. Returns its title and the HTML of the rest. Links to other documents lead to their pages; links to
 /// other files become text, and images are left out.
-fn render_markdown(text: &'static str) -> (String, String) {
-    let source: Vec<Event<'static>> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
+fn render_markdown(text: &str) -> (String, String) {
+    let source: Vec<Event<'_>> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
     let (mut title, mut events, mut ids) = (String::new(), Vec::new(), BTreeSet::new());
     let mut has_links = Vec::new();
     // The element whose content is left out.
@@ -153,6 +150,8 @@ fn make_accessible(page: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -192,8 +191,9 @@ mod tests {
 
     #[test]
     fn every_link_between_documents_has_a_target() {
+        let render = |document: &ManualDocument| render_markdown(&document.text.read().unwrap()).1;
         let pages: BTreeMap<&str, String> =
-            DOCUMENTS.iter().map(|document| (document.topic, render_markdown(document.text).1)).collect();
+            DOCUMENTS.iter().map(|document| (document.topic, render(document))).collect();
         let mut checked = 0;
         for (topic, page) in &pages {
             for link in anchors(page).1.into_iter().filter(|link| !link.starts_with("https://")) {

@@ -398,6 +398,12 @@ impl From<Reason> for PageError {
     }
 }
 
+impl From<std::io::Error> for PageError {
+    fn from(problem: std::io::Error) -> Self {
+        Self::Failed { status: 500, detail: problem.to_string() }
+    }
+}
+
 impl From<Error> for PageError {
     /// Converts an error to the text that admins may see. Details for the operator go to the log.
     fn from(error: Error) -> Self {

@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::pages::{ERRORS, EVENT_CATALOGUE, GUIDES, ReferenceContent, ReferenceLayout, SCIM};
 use super::schema_urls::schema_url;
+use crate::compressed_text::{CompressedText, compressed_text};
 use crate::model::event::PUBLISHED_KINDS;
 use crate::scim::bulk::OPERATIONS_MAX;
 use crate::web::api::event_schemas::{describe_kind, name_event_schema};
@@ -25,7 +26,7 @@ pub(super) const SECTIONS: [(&str, &str); 9] = [
 ];
 
 /// The document with an example of each kind of event.
-const EVENT_DOCUMENT: &str = include_str!("../../../../docs/events.md");
+const EVENT_DOCUMENT: CompressedText = compressed_text!("docs/events.md");
 
 /// Meaning and fix of each status.
 const STATUSES: [(u16, &str, &str); 17] = [
@@ -103,7 +104,7 @@ struct EventKindSection {
     description: String,
     schema: String,
     schema_url: String,
-    example: &'static str,
+    example: String,
 }
 
 /// The template of what SCIM clients can use.
@@ -117,16 +118,17 @@ struct ScimPage {
 /// Renders all guides, with their names.
 ///
 /// # Errors
-/// A template cannot be rendered.
+/// A template cannot be rendered, or the data of a document in the program is damaged.
 pub(super) fn render_guides(content: &ReferenceContent) -> askama::Result<Vec<(&'static str, String)>> {
     let layout = |slug: &str| {
         let title = GUIDES.iter().find(|(_, page)| *page == slug).map_or("", |(title, _)| title);
         content.layout(title, slug)
     };
+    let kinds = list_kinds(&EVENT_DOCUMENT.read().map_err(askama::Error::custom)?);
     Ok(vec![
         ("", QuickStartPage { layout: layout(""), content }.render()?),
         (ERRORS, ErrorsPage { layout: layout(ERRORS), statuses: list_statuses() }.render()?),
-        (EVENT_CATALOGUE, EventCataloguePage { layout: layout(EVENT_CATALOGUE), kinds: list_kinds() }.render()?),
+        (EVENT_CATALOGUE, EventCataloguePage { layout: layout(EVENT_CATALOGUE), kinds }.render()?),
         (SCIM, ScimPage { layout: layout(SCIM), operations_max: OPERATIONS_MAX }.render()?),
     ])
 }
@@ -146,20 +148,20 @@ fn list_statuses() -> Vec<StatusSection> {
     STATUSES.iter().map(section).filter(|section| !section.codes.is_empty()).collect()
 }
 
-fn list_kinds() -> Vec<EventKindSection> {
+fn list_kinds(document: &str) -> Vec<EventKindSection> {
     let section = |kind: &'static str| EventKindSection {
         kind,
         description: describe_kind(kind),
         schema_url: schema_url(&name_event_schema(kind)),
         schema: name_event_schema(kind),
-        example: find_event_example(kind).unwrap_or_default(),
+        example: find_event_example(document, kind).unwrap_or_default().to_owned(),
     };
     PUBLISHED_KINDS.map(section).into()
 }
 
 /// Returns the example of a kind in the document.
-fn find_event_example(kind: &str) -> Option<&'static str> {
-    let (_, section) = EVENT_DOCUMENT.split_once(&format!("\n### {kind}\n"))?;
+fn find_event_example<'d>(document: &'d str, kind: &str) -> Option<&'d str> {
+    let (_, section) = document.split_once(&format!("\n### {kind}\n"))?;
     let (_, example) = section.split_once("```json\n")?;
     example.split_once("\n```").map(|(example, _)| example)
 }
@@ -176,8 +178,10 @@ mod tests {
 
     #[test]
     fn every_kind_of_event_has_its_own_example() {
+        let document = EVENT_DOCUMENT.read().unwrap();
         for kind in PUBLISHED_KINDS {
-            let example: serde_json::Value = serde_json::from_str(find_event_example(kind).unwrap()).unwrap();
+            let example: serde_json::Value =
+                serde_json::from_str(find_event_example(&document, kind).unwrap()).unwrap();
             assert_eq!(example["kind"], kind);
         }
     }

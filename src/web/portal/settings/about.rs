@@ -6,15 +6,16 @@ use std::sync::Arc;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::compressed_text::{CompressedText, compressed_text};
 use crate::management::admins;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
 
 /// The change log, in Markdown.
-const CHANGES: &str = include_str!("../../../../CHANGELOG.md");
+const CHANGES: CompressedText = compressed_text!("CHANGELOG.md");
 /// The table of libraries, in Markdown.
-const LIBRARIES: &str = include_str!("../../../../docs/licences.md");
+const LIBRARIES: CompressedText = compressed_text!("docs/licences.md");
 
 #[derive(Template)]
 #[template(path = "portal/about.html")]
@@ -55,30 +56,31 @@ pub(crate) async fn show_about(admin: SystemAdmin, page_request: PageRequest) ->
     let layout = PageLayout::new("About Rollcall", Some(&admin.signed), NavigationEntry::Settings);
     let (version, public_url) = (crate::VERSION, page_request.state.server.public_url());
     let AboutQuery { from } = page_request.query().unwrap_or_default();
-    let (releases, next) = select_changes(parse_releases(CHANGES), from);
+    let (releases, next) = select_changes(parse_releases(&CHANGES.read()?), from);
     Ok(render_page(200, &AboutPage { layout, tab: "about", version, public_url, owners, releases, next }))
 }
 
 #[derive(Template)]
 #[template(path = "portal/licences.html")]
-struct LicencesPage {
+struct LicencesPage<'t> {
     layout: PageLayout,
     tab: &'static str,
-    libraries: Vec<LibraryRow>,
+    libraries: Vec<LibraryRow<'t>>,
 }
 
 /// A third-party library.
 #[derive(Debug, PartialEq, Eq)]
-struct LibraryRow {
-    name: &'static str,
-    version: &'static str,
-    licence: &'static str,
+struct LibraryRow<'t> {
+    name: &'t str,
+    version: &'t str,
+    licence: &'t str,
 }
 
 /// `GET /settings/about/licences`
 pub(crate) async fn show_licences(admin: SystemAdmin) -> PageResult {
     let layout = PageLayout::new("Licences", Some(&admin.signed), NavigationEntry::Settings);
-    Ok(render_page(200, &LicencesPage { layout, tab: "about", libraries: parse_libraries(LIBRARIES) }))
+    let text = LIBRARIES.read()?;
+    Ok(render_page(200, &LicencesPage { layout, tab: "about", libraries: parse_libraries(&text) }))
 }
 
 /// Parses a change log: `## ` starts a version, `- ` a change, which indented lines continue.
@@ -123,7 +125,7 @@ fn plain_line(text: &str) -> String {
 }
 
 /// The rows of the table below its header.
-fn parse_libraries(text: &'static str) -> Vec<LibraryRow> {
+fn parse_libraries(text: &str) -> Vec<LibraryRow<'_>> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     let cells = rows.filter_map(|row| {
         let mut cells = row.split(" | ");
@@ -147,8 +149,9 @@ mod tests {
             parse_releases(text),
             [release("2.0, soon", &["serve is faster.", "More."]), release("1.0", &["All."])]
         );
-        assert!(parse_releases(CHANGES).iter().all(|release| !release.changes.is_empty()));
-        assert!(parse_releases(CHANGES)[0].title.starts_with(env!("CARGO_PKG_VERSION")));
+        let releases = parse_releases(&CHANGES.read().unwrap());
+        assert!(releases.iter().all(|release| !release.changes.is_empty()));
+        assert!(releases[0].title.starts_with(env!("CARGO_PKG_VERSION")));
     }
 
     #[test]
@@ -171,7 +174,8 @@ mod tests {
 
     #[test]
     fn every_library_has_a_version_and_a_licence() {
-        let found = parse_libraries(LIBRARIES);
+        let text = LIBRARIES.read().unwrap();
+        let found = parse_libraries(&text);
         assert!(found.len() > 100 && found.iter().all(|one| !one.name.is_empty() && !one.licence.is_empty()));
         assert!(found.iter().any(|one| one.name == "actix-web") && !found.iter().any(|one| one.name == "library"));
     }
