@@ -1,7 +1,7 @@
 //! Sets `PROGRAM_VERSION`, the version that the program reports, and compresses the texts of `src/compressed_text.rs`.
 //!
 //! The version is:
-//! - The variable `ROLLCALL_VERSION` of the build, if it is set: for a source archive or an image without `.git`.
+//! - The variable `ROLLCALL_VERSION` of the build, if it is set: for a source archive without `.git`.
 //! - A release build in a git checkout: the tag `vX.Y.Z` of the commit, or else the last tag with the date (UTC) and the
 //!   number of the commit; see `packaging/version.rs`.
 //! - Otherwise the version of Cargo.toml. A build for tests does not depend on the commit: a new commit compiles nothing
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Debuggers and backtraces find the symbol table of a released program by this id.
         println!("cargo::rustc-link-arg-bins=-Wl,--build-id=sha1");
     }
-    set_version(is_release);
+    version::set_version(is_release);
     compress_texts(&PathBuf::from(std::env::var("OUT_DIR")?).join("texts"))
 }
 
@@ -54,14 +54,4 @@ fn compress_texts(target: &Path) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
-}
-
-/// Sets the version of the program.
-fn set_version(is_release: bool) {
-    println!("cargo::rerun-if-env-changed=ROLLCALL_VERSION");
-    let cargo = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
-    let given = std::env::var("ROLLCALL_VERSION").ok().filter(|version| !version.is_empty());
-    let version = given.or_else(|| if is_release { version::describe_commit(&cargo) } else { None }).unwrap_or(cargo);
-    // Cargo also sets this variable for the tests that it runs, where one that begins with ROLLCALL_ would be a setting.
-    println!("cargo::rustc-env=PROGRAM_VERSION={version}");
 }

@@ -1,4 +1,4 @@
-//! The version of the program, from git. A module of `build.rs`; `packaging/test` compiles it alone.
+//! The version of the program, from git. A module of `build.rs`; tests compile it alone.
 //!
 //! For dpkg, the version of each commit is higher than those of the commits in front of it: `0.1.0~gitDATE.NUMBER.COMMIT` up to the
 //! first tag, `0.1.0` at the tag `v0.1.0`, then `0.1.0+gitDATE.NUMBER.COMMIT` up to the next tag, which must be higher.
@@ -6,9 +6,20 @@
 use std::path::Path;
 use std::process::Command;
 
+/// Sets `PROGRAM_VERSION` for the compiler: the variable `ROLLCALL_VERSION`, else in a release build the version of the commit, else
+/// the version of Cargo.toml.
+pub(crate) fn set_version(is_release: bool) {
+    println!("cargo::rerun-if-env-changed=ROLLCALL_VERSION");
+    let cargo = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    let given = std::env::var("ROLLCALL_VERSION").ok().filter(|version| !version.is_empty());
+    let version = given.or_else(|| if is_release { describe_commit(&cargo) } else { None }).unwrap_or(cargo);
+    // Cargo also sets this variable for the tests that it runs, where one that begins with ROLLCALL_ would be a setting.
+    println!("cargo::rustc-env=PROGRAM_VERSION={version}");
+}
+
 /// Returns the version of the commit, if the current folder is a git checkout. `first` is the version before there is a tag.
 /// Prints the files of git that it depends on, as instructions for cargo.
-pub fn describe_commit(first: &str) -> Option<String> {
+fn describe_commit(first: &str) -> Option<String> {
     // A folder of sources inside another repository is not a checkout of this program.
     if !Path::new(".git").exists() {
         return None;

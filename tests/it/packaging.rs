@@ -101,7 +101,7 @@ fn the_settings_of_the_package_are_in_one_file_and_valid() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 
-/// What the build script of the package prints in this folder.
+/// The version that the build script sets in this folder.
 fn run_build_script(script: &Path, folder: &Path, environment: &[(&str, &str)]) -> String {
     let mut command = Command::new(script);
     command.current_dir(folder).env_remove("ROLLCALL_VERSION").envs([("CARGO_PKG_VERSION", "0.3.0")]);
@@ -116,7 +116,11 @@ fn run_build_script(script: &Path, folder: &Path, environment: &[(&str, &str)]) 
 fn the_version_of_a_release_build_is_the_tag_or_grows_with_each_commit() {
     let folder = tempfile::tempdir().unwrap();
     let (script, checkout) = (folder.path().join("script"), folder.path().join("checkout"));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs");
+    let source = folder.path().join("script.rs");
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/version.rs");
+    let is_release = r#"std::env::var("PROFILE").is_ok_and(|profile| profile == "release")"#;
+    let main = format!("#[path = {module:?}] mod version;\nfn main() {{ version::set_version({is_release}); }}\n");
+    std::fs::write(&source, main).unwrap();
     let mut compiler = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     let compiled = compiler.args(["--edition", "2024", "-o"]).arg(&script).arg(&source).status().unwrap();
     assert!(compiled.success());
@@ -131,19 +135,24 @@ fn the_version_of_a_release_build_is_the_tag_or_grows_with_each_commit() {
     let release = [("PROFILE", "release")];
     assert_eq!(run_build_script(&script, &checkout, &release), "0.3.0", "without a checkout");
     git(&["init", "--quiet"]);
-    let mut versions = vec!["0.3.0".to_owned()];
+    let mut versions = Vec::new();
     for round in ["one", "two"] {
         git(&["commit", "--quiet", "--allow-empty", "--message", round]);
         versions.push(run_build_script(&script, &checkout, &release));
     }
     // The date is that of the commit in UTC.
-    assert!(versions[1].starts_with("0.3.0+git20261201.1.") && versions[2].starts_with("0.3.0+git20261201.2."));
-    git(&["tag", "v0.4.0"]);
-    assert_eq!(run_build_script(&script, &checkout, &release), "0.4.0");
-    versions.push("0.4.0".to_owned());
+    assert!(versions[0].starts_with("0.3.0~git20261201.1.") && versions[1].starts_with("0.3.0~git20261201.2."));
+    // The first tag can have the version of Cargo.toml.
+    git(&["tag", "v0.3.0"]);
+    assert_eq!(run_build_script(&script, &checkout, &release), "0.3.0");
+    versions.push("0.3.0".to_owned());
     git(&["commit", "--quiet", "--allow-empty", "--message", "three"]);
     versions.push(run_build_script(&script, &checkout, &release));
-    assert!(versions[4].starts_with("0.4.0+git20261201.3."), "{versions:?}");
+    assert!(versions[3].starts_with("0.3.0+git20261201.3."), "{versions:?}");
+    git(&["commit", "--quiet", "--allow-empty", "--message", "four"]);
+    git(&["tag", "v0.4.0"]);
+    versions.push(run_build_script(&script, &checkout, &release));
+    assert_eq!(versions[4], "0.4.0");
     for pair in versions.windows(2) {
         // Without dpkg, the order cannot be checked here; the test of the package does.
         let compared = Command::new("dpkg").args(["--compare-versions", &pair[0], "lt", &pair[1]]).status();
