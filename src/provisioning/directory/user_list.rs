@@ -255,7 +255,7 @@ impl UserList {
                 break;
             }
             let mut examined = 0;
-            self.scan(at, query, source.configuration, |user| {
+            scan_in_order(at, query, source.configuration, |user| {
                 let (is_match, row) = (query.filter.matches(&user), user.row);
                 let position = UserPosition::new(query.order, source.configuration, user);
                 if query.after.as_ref().is_some_and(|after| position <= *after) {
@@ -281,30 +281,30 @@ impl UserList {
         }
         Ok(cut_page(page.into_sorted_vec(), query.limit, read_to))
     }
+}
 
-    fn scan(
-        &self,
-        at: &Snapshot<'_>,
-        query: &UserQuery,
-        configuration: i64,
-        visit: impl FnMut(ScannedUser) -> ControlFlow<()>,
-    ) -> Result<()> {
-        let prefix = query.filter.prefix.as_str();
-        match &query.after {
-            Some(UserPosition::Changed(Reverse(changed), Reverse(row))) => {
-                user_scan::scan_users_by_change(at, configuration, (*changed, *row), visit)
-            }
-            _ if query.order == UserOrder::Changed => {
-                user_scan::scan_users_by_change(at, configuration, (Millis::MAX, i64::MAX), visit)
-            }
-            Some(UserPosition::Configuration(of, Some(name))) if *of == configuration => {
-                user_scan::scan_users_by_name(at, configuration, (prefix, name), visit)
-            }
-            Some(UserPosition::Name(name, _)) => {
-                user_scan::scan_users_by_name(at, configuration, (prefix, name), visit)
-            }
-            _ => user_scan::scan_users_by_name(at, configuration, (prefix, ""), visit),
+/// Visits the users of a configuration in the order of the list, from the position of the page on.
+fn scan_in_order(
+    at: &Snapshot<'_>,
+    query: &UserQuery,
+    configuration: i64,
+    visit: impl FnMut(ScannedUser) -> ControlFlow<()>,
+) -> Result<()> {
+    let prefix = query.filter.prefix.as_str();
+    match &query.after {
+        Some(UserPosition::Changed(Reverse(changed), Reverse(row))) => {
+            user_scan::scan_users_by_change(at, configuration, (*changed, *row), visit)
         }
+        _ if query.order == UserOrder::Changed => {
+            user_scan::scan_users_by_change(at, configuration, (Millis::MAX, i64::MAX), visit)
+        }
+        Some(UserPosition::Configuration(of, Some(name))) if *of == configuration => {
+            user_scan::scan_users_by_name(at, configuration, (prefix, name), visit)
+        }
+        Some(UserPosition::Name(name, _)) => {
+            user_scan::scan_users_by_name(at, configuration, (prefix, name), visit)
+        }
+        _ => user_scan::scan_users_by_name(at, configuration, (prefix, ""), visit),
     }
 }
 

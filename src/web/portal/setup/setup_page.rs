@@ -248,11 +248,7 @@ async fn link_page(
         live,
         may_choose: found.may_choose_provider(),
         purpose: found.link.purpose,
-        absent: match advice.method {
-            _ if !offers_methods => AbsentToken::Lost,
-            CredentialMethod::Token => AbsentToken::Form(format!("{}/token", page_path(secret)), form_token(secret)),
-            CredentialMethod::Client(_) => AbsentToken::OtherForm,
-        },
+        absent: describe_absent_token(secret, &advice, offers_methods),
         offers_methods,
         credentials,
         advice,
@@ -262,6 +258,15 @@ async fn link_page(
         connection,
     };
     Ok(render_page(if is_sent { 422 } else { 200 }, &page))
+}
+
+/// What the steps have where the token is not visible.
+fn describe_absent_token(secret: &str, advice: &CredentialAdvice, offers_methods: bool) -> AbsentToken {
+    match advice.method {
+        _ if !offers_methods => AbsentToken::Lost,
+        CredentialMethod::Token => AbsentToken::Form(format!("{}/token", page_path(secret)), form_token(secret)),
+        CredentialMethod::Client(_) => AbsentToken::OtherForm,
+    }
 }
 
 /// The page on which the holder of a link chooses the provider.

@@ -111,7 +111,7 @@ impl AuditSentence {
         match target {
             SentenceEnd::Connection => sentence.names_connection = true,
             SentenceEnd::Account => {
-                sentence.object = entry.account.as_ref().map(|account| names.accounts.find(account).to_owned())
+                sentence.object = entry.account.as_ref().map(|account| names.accounts.find(account).to_owned());
             }
             SentenceEnd::Object => sentence.object = find_object_name(entry),
             SentenceEnd::Nothing => {}
