@@ -301,9 +301,7 @@ fn scan_in_order(
         Some(UserPosition::Configuration(of, Some(name))) if *of == configuration => {
             user_scan::scan_users_by_name(at, configuration, (prefix, name), visit)
         }
-        Some(UserPosition::Name(name, _)) => {
-            user_scan::scan_users_by_name(at, configuration, (prefix, name), visit)
-        }
+        Some(UserPosition::Name(name, _)) => user_scan::scan_users_by_name(at, configuration, (prefix, name), visit),
         _ => user_scan::scan_users_by_name(at, configuration, (prefix, ""), visit),
     }
 }
