@@ -2,12 +2,10 @@
 //! field and the fix. `{name}` is a parameter of the error, `{field}` its field.
 
 mod notes;
-mod page_sentences;
 #[cfg(test)]
 mod tests;
 
 pub use self::notes::{render_note, template_of_note};
-pub use self::page_sentences::{capitalize, render_sentence};
 use crate::error::{Error, Reason};
 
 /// The sentence of an error, with its parameters filled in. The part of the request comes first: `Operations[2]: …`.
@@ -15,7 +13,9 @@ pub fn render_message(error: &Error) -> String {
     fill_template(error, template_of(error.reason()))
 }
 
-fn fill_template(error: &Error, template: &str) -> String {
+/// A template with the parameters of an error, after the part of the request: `Operations[2]: …`. The sentence of an
+/// operator replaces the template.
+pub(crate) fn fill_template(error: &Error, template: &str) -> String {
     let mut text = error.location().map(|location| format!("{location}: ")).unwrap_or_default();
     if let Some(sentence) = error.sentence() {
         return text + sentence;
@@ -30,6 +30,13 @@ fn fill_template(error: &Error, template: &str) -> String {
     }
     text.push_str(rest);
     text
+}
+
+/// The text with a capital letter at its start.
+pub fn capitalize(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    first + chars.as_str()
 }
 
 /// The sentence for the command line. Details of database errors are for the operator, who may read them on the terminal.

@@ -9,6 +9,7 @@ use crate::documents::{DOCUMENTS, ManualDocument, find_document};
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::find_signed_in;
+use crate::web::portal::texts;
 
 #[derive(Template)]
 #[template(path = "portal/documents.html")]
@@ -21,7 +22,7 @@ struct DocumentsPage {
 
 /// `GET /docs`
 pub(crate) async fn list_documents(page_request: PageRequest) -> PageResult {
-    Ok(show_page(&page_request, "Documents", None))
+    Ok(show_page(&page_request, texts::labels::DOCUMENTS, None))
 }
 
 /// `GET /docs/{topic}`
@@ -136,9 +137,9 @@ fn make_accessible(page: &str) -> String {
     let mut text = String::with_capacity(page.len() + page.len() / 8);
     for (number, part) in page.split("<table>").enumerate() {
         if number > 0 {
-            let label =
-                format!("<div class=\"table\" tabindex=\"0\" role=\"region\" aria-label=\"Table {number}\"><table>");
-            text.push_str(&label);
+            let label = texts::labels::name_table(number);
+            let begin = format!("<div class=\"table\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\"><table>");
+            text.push_str(&begin);
         }
         text.push_str(part);
     }

@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::secret;
 use crate::error::Error;
-use crate::messages::render_sentence;
 use crate::scim::percent;
 use crate::settings::Transport;
 use crate::web::body::read_content_type;
@@ -20,6 +19,8 @@ use crate::web::limits::FORM_MAX_BYTES;
 use crate::web::portal::layout::PageError;
 use crate::web::portal::page_compression::unmask_form_token;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::public_url::parse_origin;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -130,10 +131,7 @@ impl PageRequest {
     }
 
     async fn read_parts(&self) -> Result<UploadForm, PageError> {
-        let failed = |_| PageError::Failed {
-            status: 400,
-            detail: "The form cannot be used: a part is not complete.".to_owned(),
-        };
+        let failed = |_| PageError::Failed { status: 400, detail: texts::errors::FORM_INCOMPLETE.to_owned() };
         let body = self.form_bytes().await?;
         let mut parts = Multipart::new(self.request.headers(), stream::iter([Ok(body.into())]));
         let mut form = UploadForm::default();
@@ -155,7 +153,7 @@ impl PageRequest {
     }
 
     async fn form_text(&self) -> Result<String, PageError> {
-        let detail = || "The form is not in UTF-8.".to_owned();
+        let detail = || texts::errors::FORM_NOT_UTF_8.to_owned();
         String::from_utf8(self.form_bytes().await?).map_err(|_| PageError::Failed { status: 400, detail: detail() })
     }
 
@@ -173,7 +171,7 @@ fn is_own_token(carried: &str, form_token: &str) -> bool {
 }
 
 fn deserialize_form<T: DeserializeOwned>(text: &str) -> Result<T, PageError> {
-    let failed = |problem| PageError::Failed { status: 400, detail: format!("The form cannot be used: {problem}.") };
+    let failed = |problem| PageError::Failed { status: 400, detail: texts::errors::say_form_invalid(problem) };
     deserialize_pairs(text).map_err(failed)
 }
 

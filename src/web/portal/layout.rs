@@ -6,10 +6,12 @@ use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use askama::Template;
 
 use crate::error::{Error, ErrorKind, Reason};
-use crate::messages::render_sentence;
 use crate::model::permission::Permission;
 use crate::web::assets;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
+use crate::web::portal::texts::notices::NOTICES;
 use crate::web::portal::timestamps::PageTime;
 
 /// Result of a page handler.
@@ -136,7 +138,9 @@ pub(super) fn render_page(status: u16, template: &impl Template) -> HttpResponse
         Ok(html) => HttpResponse::build(status).content_type("text/html; charset=utf-8").body(html),
         Err(problem) => {
             tracing::error!(%problem, "failed to render a page");
-            HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("this page is broken\n")
+            HttpResponse::ServiceUnavailable()
+                .content_type("text/plain; charset=utf-8")
+                .body(texts::errors::PAGE_NOT_RENDERED)
         }
     }
 }
@@ -147,70 +151,6 @@ pub(super) fn find_notice(query: &str) -> Option<&'static str> {
     let done = query.split('&').find_map(|pair| pair.strip_prefix("done="))?;
     NOTICES.iter().find(|(key, _)| *key == done).map(|(_, sentence)| *sentence)
 }
-
-const NOTICES: &[(&str, &str)] = &[
-    ("account", "Customer added."),
-    ("account-deleted", "Customer deleted; its API keys no longer work."),
-    ("schema-added", "The schema was added. Requests know it from the next one on."),
-    ("declared", "The attributes are declared. Requests store them from the next one on."),
-    ("schema-removed", "Schema removed."),
-    ("backup", "Backup created and verified."),
-    ("verified", "Verified. The list has the result."),
-    ("verify-runs", "The backup is being verified. The list and the audit log have the result when it ends."),
-    ("clock", "The server uses the time of the machine."),
-    ("backup-runs", "A backup is being created. It appears in the list when it is verified."),
-    ("identity-linked", "Linked. You can sign in with this identity from now on."),
-    ("codes-off", "Two-step sign-in is off. The recovery codes are deleted."),
-    ("disabled", "Account disabled. The person is signed out everywhere."),
-    ("enabled", "Account enabled. The person can sign in again."),
-    ("own-password", "Password changed. Your other sessions have ended."),
-    ("password", "Password changed. The person is signed out everywhere."),
-    ("joined", "Welcome. Protect your account: set up two-step sign-in below."),
-    ("joined-sso", "Your account is ready. Sign in through your provider to continue."),
-    ("invite-revoked", "Invitation revoked. The link no longer works."),
-    ("role-removed", "Role deleted."),
-    ("saved", "Changes saved."),
-    ("simulated", "A simulated provider has sent its first sync to this temporary connection."),
-    ("simulation-late", "This connection has received a request already: see its own requests."),
-    ("simulation-exists", "There is already a temporary connection for this one. Its name ends with (simulated)."),
-    ("simulation-stopped", "The simulated provider has stopped early. See the requests of this temporary connection."),
-    ("simulation-removed", "The temporary connection is deleted, with its users and groups."),
-    ("restored", "Restored, with the same id. If there are many memberships, they return within seconds."),
-    ("paused", "Paused. Changes are accepted and stored, and are sent to your application when you resume."),
-    ("resumed", "Resumed. Changes made while paused are sent to your application in order."),
-    ("connection-gone", "Nothing was changed: one of the selected connections does not exist any more. Select again."),
-    ("none-selected", "Select at least one connection, and at most 50."),
-    ("undo", "The undo has been started. Your application receives each change as an ordinary event."),
-    ("hold-allowed", "Allowed. The held changes are sent to your application now."),
-    ("hold-rejected", "Rejected. The removals are undone, and all other changes go on to your application."),
-    ("all-revoked", "Every token of this connection is revoked. They stopped working at once."),
-    ("revoked", "Revoked. It stopped working at once."),
-    (
-        "key-revoked",
-        "Revoked. It stopped working at once. Tokens and setup links that were created with it stay valid: the audit log lists them.",
-    ),
-    ("purged", "Purged. Nothing of it is left."),
-    ("session", "Ended. That browser is signed out."),
-    ("sso-removed", "Single sign-on removed."),
-    ("unlinked", "Identities unlinked. The next single sign-on asks for the password before it links one again."),
-    ("signed-out", "You are signed out."),
-    ("client-added", "The OAuth client was added."),
-    ("client-disabled", "Disabled. Its access tokens stopped working at once, and it gets no new ones."),
-    ("client-enabled", "Enabled. It gets access tokens again."),
-    ("client-deleted", "The OAuth client is deleted. Its access tokens stopped working at once."),
-    ("secret-added", "The new secret was added. The earlier one works until it ends or you delete it."),
-    ("secret-deleted", "The secret is deleted. It stopped working at once, with the access tokens that it got."),
-    ("webhook-added", "The webhook was added. It sends from now on."),
-    ("webhook-deleted", "The webhook is deleted. Nothing more is sent."),
-    ("webhook-paused", "Paused. Events wait until you resume it."),
-    ("webhook-resumed", "Resumed. What waits is sent now."),
-    ("key-added", "The new key signs from now on."),
-    ("key-removed", "The key is removed. It signs no more requests."),
-    ("lane-resumed", "Resumed. The events that were not accepted are sent again now."),
-    ("lane-skipped", "The waiting events were left out. The next event is sent when it happens."),
-    ("replayed", "Sent again. The request log has the response."),
-    ("resent", "The events are being sent again. Reload this page to see the result."),
-];
 
 /// Redirects to another page after an action: 303, so that a reload does not repeat the action.
 pub(super) fn redirect_to(address: &str) -> HttpResponseBuilder {
@@ -310,28 +250,20 @@ impl PageError {
     /// Title and sentences of the error page.
     fn title_and_sentences(&self) -> (&'static str, Vec<String>) {
         match self {
-            Self::SignIn { .. } => ("Sign in", vec!["Sign in to continue.".to_owned()]),
+            Self::SignIn { .. } => (texts::errors::SIGN_IN, vec![texts::errors::SIGN_IN_TO_CONTINUE.to_owned()]),
             Self::MissingPermission(permission) => (
-                "You don’t have permission",
-                vec![
-                    format!("This needs the permission “{permission}”, which your role doesn’t have."),
-                    "An owner can give you a role that has it.".to_owned(),
-                ],
+                texts::errors::NO_PERMISSION,
+                vec![texts::errors::name_missing_permission(*permission), texts::errors::ASK_OWNER_FOR_ROLE.to_owned()],
             ),
             Self::ForeignForm => (
-                "This page expired",
-                vec![
-                    "Reload and try again.".to_owned(),
-                    "The form did not come from a page of this session, so nothing was changed.".to_owned(),
-                ],
+                texts::errors::PAGE_EXPIRED,
+                vec![texts::errors::RELOAD_AND_RETRY.to_owned(), texts::errors::FOREIGN_FORM.to_owned()],
             ),
-            Self::NotFound => {
-                ("Page not found", vec!["It may have been deleted, or you don’t have access to it.".to_owned()])
-            }
-            Self::RefusedLink(reason) => describe_refused_link(*reason),
+            Self::NotFound => (texts::errors::PAGE_NOT_FOUND, vec![texts::errors::MAY_BE_DELETED.to_owned()]),
+            Self::RefusedLink(reason) => describe_refused_link(*reason, texts::errors::SENDER),
             Self::RefusedInvite(reason) => describe_refused_invite(*reason),
-            Self::Failed { status, detail } if *status < 500 => ("This didn’t work", vec![detail.clone()]),
-            Self::Failed { detail, .. } => ("Not possible right now", vec![detail.clone()]),
+            Self::Failed { status, detail } if *status < 500 => (texts::errors::NOT_DONE, vec![detail.clone()]),
+            Self::Failed { detail, .. } => (texts::errors::NOT_POSSIBLE_NOW, vec![detail.clone()]),
         }
     }
 }
@@ -345,37 +277,27 @@ const LINK_REASONS: [Reason; 5] = [
     Reason::LinkTokensSpent,
 ];
 
-/// Title and sentences of the page for one of [`LINK_REASONS`].
-pub(super) fn describe_refused_link(reason: Reason) -> (&'static str, Vec<String>) {
-    let ask = "Ask the person who sent it for a new one.".to_owned();
+/// Title and sentences of the page for one of [`LINK_REASONS`]. `sender` is the name of who sent the link.
+pub(super) fn describe_refused_link(reason: Reason, sender: &str) -> (&'static str, Vec<String>) {
+    let ask = texts::errors::ask_sender_for_link(sender);
     match reason {
-        Reason::LinkEnded => {
-            let sentence = "It was finished, its sender has revoked it, or the connection was deleted. As long as the connection \
-                            exists, provisioning continues.";
-            ("This setup link has ended", vec![sentence.to_owned(), ask])
-        }
-        Reason::LinkExpired => ("This setup link has expired", vec![ask]),
-        Reason::LinkActionNotAllowed => ("This setup link does not allow this", vec![ask]),
-        Reason::LinkTokensSpent => ("This setup link cannot create more tokens", vec![ask]),
-        _ => (
-            "There is no such setup link",
-            vec!["Open the complete link that you received, or ask the person who sent it for a new one.".to_owned()],
-        ),
+        Reason::LinkEnded => (texts::errors::LINK_ENDED, vec![texts::errors::LINK_END_REASONS.to_owned(), ask]),
+        Reason::LinkExpired => (texts::errors::LINK_EXPIRED, vec![ask]),
+        Reason::LinkActionNotAllowed => (texts::errors::LINK_ACTION_NOT_ALLOWED, vec![ask]),
+        Reason::LinkTokensSpent => (texts::errors::LINK_TOKENS_SPENT, vec![ask]),
+        _ => (texts::errors::LINK_UNKNOWN, vec![texts::errors::ask_for_complete_link(sender)]),
     }
 }
 
 /// Title and sentences of the page for an invitation that cannot be accepted.
 fn describe_refused_invite(reason: Reason) -> (&'static str, Vec<String>) {
-    let ask = "Ask the person who invited you for a new one.".to_owned();
+    let ask = texts::errors::ASK_INVITER_FOR_LINK.to_owned();
     match reason {
         Reason::LinkEnded => {
-            ("This invitation has ended", vec!["It was already used, replaced or revoked.".to_owned(), ask])
+            (texts::errors::INVITATION_ENDED, vec![texts::errors::INVITATION_END_REASONS.to_owned(), ask])
         }
-        Reason::LinkExpired => ("This invitation has expired", vec![ask]),
-        _ => {
-            let sentence = "Open the complete link that you received, or ask the person who invited you for a new one.";
-            ("Invitation not found", vec![sentence.to_owned()])
-        }
+        Reason::LinkExpired => (texts::errors::INVITATION_EXPIRED, vec![ask]),
+        _ => (texts::errors::INVITATION_UNKNOWN, vec![texts::errors::OPEN_COMPLETE_INVITATION.to_owned()]),
     }
 }
 

@@ -41,28 +41,9 @@ impl PageLinks {
     }
 }
 
-/// A number with a comma between groups of three digits.
-pub(super) fn separate_thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_a_comma_between_groups_of_three_digits() {
-        let texts = [0, 12, 999, 1_000, 123_456, 1_234_567].map(separate_thousands);
-        assert_eq!(texts, ["0", "12", "999", "1,000", "123,456", "1,234,567"]);
-    }
 
     #[test]
     fn a_position_is_a_number_and_a_text() {

@@ -13,6 +13,7 @@ use crate::web::metrics::Surface;
 use crate::web::portal::layout::{self, PageError, PageResult};
 use crate::web::portal::setup::brand;
 use crate::web::portal::sign_in::session;
+use crate::web::portal::texts;
 use crate::web::portal::time_zone::{self, TimeZoneChoice};
 use crate::web::portal::{page_compression, print_line};
 use crate::web::request_middleware;
@@ -56,7 +57,7 @@ impl PortalRoute {
 }
 
 async fn reject_method() -> Result<HttpResponse, PageError> {
-    Err(PageError::Failed { status: 405, detail: "This address does not take that.".to_owned() })
+    Err(PageError::Failed { status: 405, detail: texts::errors::METHOD_NOT_ACCEPTED.to_owned() })
 }
 
 /// Wraps every page: request id, metrics, headers and time zone.

@@ -23,12 +23,13 @@ use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageResult, redirect_to};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::required_permission::{Create, Delete};
 
 /// Domain of the invented user names. It never exists (RFC 6761).
 const DOMAIN: &str = "simulated.invalid";
 const USERS: usize = 5;
-const GROUPS: [&str; 1] = ["Simulated team"];
+const GROUPS: [&str; 1] = [texts::home::SIMULATED_TEAM];
 /// Validity of the token of a temporary connection.
 const TOKEN_LIFETIME: Millis = 60 * 60 * 1000;
 /// Time limit of one simulated request.
@@ -51,13 +52,13 @@ pub(crate) async fn start_simulation(admin: PermittedAdmin<Create>, page_request
     }
     let provider = connection.overview.provider;
     let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
-    let mut draft = TokenDraft::new(clock::new_id(), &token, "simulated provider");
+    let mut draft = TokenDraft::new(clock::new_id(), &token, texts::home::SIMULATED_PROVIDER_TOKEN);
     draft.expires_at = Some(clock::current_millis() + TOKEN_LIFETIME);
     let name: String = connection.name().chars().take(NAME_CHARS).collect();
     let new = NewConfiguration {
         id: clock::new_id(),
         account: connection.account().to_owned(),
-        connection_name: Some(format!("{name} (simulated)")),
+        connection_name: Some(texts::home::name_simulated_connection(&name)),
         source: connection.overview.configuration.source,
         provider: Some(SIMULATED_PROVIDER.to_owned()),
         preset: Some(provider.preset),
@@ -107,7 +108,7 @@ fn open_company(
     token: &BearerToken,
     style: ProviderStyle,
 ) -> Result<SimulatedCompany, String> {
-    let local = reachable_url(listens).ok_or("the address of the server is not stored")?;
+    let local = reachable_url(listens).ok_or(texts::home::ADDRESS_NOT_STORED)?;
     // The certificate is issued for a name and not for this address.
     let options = ConnectOptions { timeout: REQUEST_TIMEOUT, trust: CertificateTrust::Any };
     let server = TargetServer::new(&provisioning_url(&local, id), token.reveal().to_owned(), &options)?;
@@ -135,8 +136,8 @@ async fn wait_for_sync(mut company: SimulatedCompany) -> Result<(), String> {
     thread::Builder::new().name("simulation".to_owned()).spawn(run).map_err(|problem| problem.to_string())?;
     match tokio::time::timeout(RUN_TIMEOUT, waiting).await {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err("the thread has ended".to_owned()),
-        Err(_) => Err("it takes too long".to_owned()),
+        Ok(Err(_)) => Err(texts::home::THREAD_HAS_ENDED.to_owned()),
+        Err(_) => Err(texts::home::TAKES_TOO_LONG.to_owned()),
     }
 }
 

@@ -10,6 +10,7 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::clock::Millis;
 use crate::web::portal::cookies;
+use crate::web::portal::texts;
 
 /// Cookie of the chosen zone; it outlives the session.
 pub(super) const ZONE_COOKIE: &str = "rc_zone";
@@ -78,10 +79,10 @@ impl TimeZoneChoice {
     /// Formats a timestamp in this zone, such as `2026-07-14 11:30 CEST`, with the parts that the text in UTC has.
     fn format_timestamp(&self, at: Timestamp, in_utc: &str) -> String {
         let form = match in_utc.len() {
-            SECONDS_TEXT_LENGTH => "%Y-%m-%d %H:%M:%S %Z",
+            SECONDS_TEXT_LENGTH => texts::formats::SECOND_WITH_ZONE,
             CLOCK_TEXT_LENGTH => "%H:%M:%S",
             SHORT_CLOCK_TEXT_LENGTH => "%H:%M",
-            _ => "%Y-%m-%d %H:%M %Z",
+            _ => texts::formats::MINUTE_WITH_ZONE,
         };
         at.to_zoned(self.0.clone()).strftime(form).to_string()
     }
@@ -89,7 +90,7 @@ impl TimeZoneChoice {
     /// Formats the day of a timestamp in this zone, such as `Tuesday, 14 July 2026`.
     pub(super) fn format_day(&self, at: Millis) -> String {
         let at = Timestamp::from_millisecond(at).unwrap_or_default();
-        at.to_zoned(self.0.clone()).strftime("%A, %-d %B %Y").to_string()
+        at.to_zoned(self.0.clone()).strftime(texts::formats::WEEKDAY_AND_DATE).to_string()
     }
 
     /// Converts all times of a page to this zone. User input is escaped, so it contains no `time` element.

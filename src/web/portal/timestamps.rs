@@ -1,11 +1,12 @@
 //! Timestamps as pages show them.
 
 use crate::clock::{self, Millis};
+use crate::web::portal::texts;
 
 /// Formats a timestamp in UTC to the minute: `2026-07-14 09:30 UTC`.
 pub(super) fn format_minute(at: Millis) -> String {
     let text = clock::format_rfc3339(at);
-    text.get(..16).map_or(text.clone(), |minute| format!("{} UTC", minute.replace('T', " ")))
+    text.get(..16).map_or(text.clone(), |minute| texts::formats::add_utc(&minute.replace('T', " ")))
 }
 
 /// A timestamp to the second, for the `datetime` attribute and as text in UTC. A script shows it in the zone of the
@@ -21,7 +22,7 @@ pub(super) struct PageTime {
 impl PageTime {
     pub(super) fn from_millis(at: Millis) -> Self {
         let exact = clock::format_rfc3339(at);
-        let display = format!("{} UTC", exact.get(..19).unwrap_or(&exact).replace('T', " "));
+        let display = texts::formats::add_utc(&exact.get(..19).unwrap_or(&exact).replace('T', " "));
         Self { exact, display }
     }
 

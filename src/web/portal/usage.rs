@@ -6,9 +6,11 @@ use crate::clock::Millis;
 use crate::diagnosis::connection_status::format_ago;
 use crate::doctor::format_size;
 use crate::management::quotas::QuotaChanges;
-use crate::messages::render_sentence;
 use crate::model::field_change::FieldChange;
 use crate::model::quota::{ActiveUserLimit, LIMIT_MAX, OwnerQuotas, QuotaKind, QuotaStatus, check_message};
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
+use crate::web::portal::texts::formats::group_digits;
 
 /// Values of the form by field name.
 pub(super) type QuotaForm = BTreeMap<String, String>;
@@ -86,20 +88,12 @@ impl UsageLine {
     }
 
     pub(crate) fn label(&self) -> &'static str {
-        match self.status.kind {
-            QuotaKind::Configurations => "Connections",
-            QuotaKind::Users => "Users",
-            QuotaKind::ActiveUsers => "Active users",
-            QuotaKind::Groups => "Groups",
-            QuotaKind::Members => "Group memberships",
-            QuotaKind::Bytes => "Storage",
-            QuotaKind::RequestLogBytes => "Request log",
-        }
+        texts::usage::label_quota(self.status.kind)
     }
 
     /// Label of the field, with the unit.
     pub(crate) fn field_label(&self) -> String {
-        if self.status.kind.counts_bytes() { format!("{} (MiB)", self.label()) } else { self.label().to_owned() }
+        if self.status.kind.counts_bytes() { texts::usage::add_unit_mib(self.label()) } else { self.label().to_owned() }
     }
 
     pub(crate) fn amount(&self) -> String {
@@ -107,7 +101,7 @@ impl UsageLine {
     }
 
     pub(crate) fn limit(&self) -> String {
-        self.status.limit.map_or_else(|| "no limit".to_owned(), |limit| self.format_amount(limit))
+        self.status.limit.map_or_else(|| texts::usage::NO_LIMIT.to_owned(), |limit| self.format_amount(limit))
     }
 
     pub(crate) fn percent(&self) -> Option<u64> {
@@ -138,24 +132,17 @@ impl UsageLine {
         }
         let (label, amount, limit) = (self.label(), self.amount(), self.limit());
         Some(if self.status.is_exhausted() {
-            format!("{label}: the limit of {limit} is reached ({amount}). Requests that add more are rejected.")
+            texts::usage::say_limit_reached(label, &limit, &amount)
         } else {
-            format!("{label}: {} % of the limit are used ({amount} of {limit}).", self.bar())
+            texts::usage::say_limit_near(label, self.bar(), &amount, &limit)
         })
     }
 }
 
 fn describe_refused(active_users: &ActiveUserLimit, now: Millis) -> Option<String> {
     let ago = format_ago(now - active_users.last_refused_at?);
-    Some(match active_users.refused {
-        1 => format!("1 request was rejected because of the limit of active users, {ago}."),
-        count => {
-            format!(
-                "{} requests were rejected because of the limit of active users, the last {ago}.",
-                group_digits(count)
-            )
-        }
-    })
+    let count = active_users.refused;
+    Some(texts::usage::say_users_rejected(count, &group_digits(count), &ago))
 }
 
 /// The limit of its own, as the form shows it: empty for the default.
@@ -194,21 +181,8 @@ fn parse_limit(kind: QuotaKind, text: &str) -> Result<Option<u64>, String> {
     }
     let (unit, most) = if kind.counts_bytes() { (MIB, LIMIT_MAX / MIB) } else { (1, LIMIT_MAX) };
     let number = text.parse::<u64>().ok().filter(|number| *number <= most);
-    let sentence = || format!("Write a whole number up to {most}, 0 for no limit, or nothing for the default.");
+    let sentence = || texts::usage::say_limit_invalid(most);
     number.map(|number| Some(number * unit)).ok_or_else(sentence)
-}
-
-/// A number with a comma after each three digits.
-fn group_digits(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -241,13 +215,6 @@ mod tests {
         assert_eq!(read(""), Ok(FieldChange::Set(String::new())));
         assert_eq!(read("a\nb"), Err(()));
         assert_eq!(read_changes(&quotas_of(&[]), &QuotaForm::new()), Ok(QuotaChanges::default()));
-    }
-
-    #[test]
-    fn digits_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(group_digits(number), text);
-        }
     }
 
     #[test]

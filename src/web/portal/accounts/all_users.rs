@@ -27,10 +27,9 @@ use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
-use crate::web::portal::list_pages::{
-    PER_PAGE, PageLinks, build_list_url, separate_thousands, split_position, trim_search_text,
-};
+use crate::web::portal::list_pages::{PER_PAGE, PageLinks, build_list_url, split_position, trim_search_text};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::Directory;
 
@@ -192,21 +191,21 @@ impl AllUsersPage {
     fn states(&self) -> [(&'static str, &'static str, String); 3] {
         let UserCounts { all, active, inactive } = self.counts;
         [
-            ("", "All", format_count(all)),
-            ("on", "Active", format_count(active)),
-            ("off", "Deactivated", format_count(inactive)),
+            ("", texts::labels::ALL, format_count(all)),
+            ("on", texts::labels::ACTIVE, format_count(active)),
+            ("off", texts::labels::DEACTIVATED, format_count(inactive)),
         ]
     }
 
     fn connections_max() -> String {
-        separate_thousands(u64::from(user_list::SOURCES_MAX))
+        texts::formats::group_digits(u64::from(user_list::SOURCES_MAX))
     }
 }
 
 /// A number of users, such as `10,000+`.
 fn format_count(count: FilterCount) -> String {
     let more = if count.is_more { "+" } else { "" };
-    format!("{}{more}", separate_thousands(u64::try_from(count.users).unwrap_or(u64::MAX)))
+    format!("{}{more}", texts::formats::group_digits(u64::try_from(count.users).unwrap_or(u64::MAX)))
 }
 
 /// `GET /users`
@@ -228,7 +227,7 @@ pub(crate) async fn list_users(admin: PermittedAdmin<Directory>, page_request: P
     let is_cut = is_cut && query.order() != UserOrder::Configuration;
     let build_url = |after: &str| query.url((&query.active, &query.sort, after));
     let links = PageLinks::new(build_url, &query.after, next.as_ref().map(encode_position).as_deref());
-    let layout = PageLayout::new("Users", Some(&admin.signed), NavigationEntry::Users);
+    let layout = PageLayout::new(texts::labels::USERS, Some(&admin.signed), NavigationEntry::Users);
     Ok(render_page(200, &AllUsersPage { layout, query, lines, counts, is_cut, links }))
 }
 

@@ -15,6 +15,7 @@ use crate::web::portal::accounts::audit::sentence::AuditSentence;
 use crate::web::portal::forms::{FormError, PageRequest, encode_query, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::Audit;
@@ -60,7 +61,7 @@ impl AuditForm {
     fn problems(&self, zone: &TimeZoneChoice) -> Vec<FormError> {
         let is_wrong = |text: &str| !text.is_empty() && zone.start_of_day(text).is_none();
         let fields = [("since", &self.since), ("until", &self.until)].into_iter().filter(|(_, text)| is_wrong(text));
-        let sentence = |text: &str| format!("“{text}” is not a valid day. Write it like 2026-07-14.");
+        let sentence = texts::audit::say_day_invalid;
         fields.map(|(field, text)| FormError { field, sentence: sentence(text) }).collect()
     }
 
@@ -106,13 +107,13 @@ impl AuditRow {
         let [kind, id, name] = record.actor;
         let label = if name.is_empty() { id.clone() } else { name };
         let (kind, actor) = match kind.as_str() {
-            "api_key" => ("API key", label),
-            "user" => ("User token", label),
+            "api_key" => (texts::audit::ACTOR_API_KEY, label),
+            "user" => (texts::audit::ACTOR_USER_TOKEN, label),
             "admin" => ("", names.admins.get(&id).cloned().unwrap_or(label)),
-            "setup_link" => ("Setup link", label),
-            "command_line" if label == "unknown" => ("", "Command line".to_owned()),
-            "command_line" => ("Command line", label),
-            _ => ("", "Rollcall".to_owned()),
+            "setup_link" => (texts::audit::ACTOR_SETUP_LINK, label),
+            "command_line" if label == "unknown" => ("", texts::audit::ACTOR_COMMAND_LINE.to_owned()),
+            "command_line" => (texts::audit::ACTOR_COMMAND_LINE, label),
+            _ => ("", texts::labels::ROLLCALL.to_owned()),
         };
         let text = |value: Option<Value>| value.and_then(|value| serde_json::to_string_pretty(&value).ok());
         let connection = record.configuration_id.map(|id| match names.connections.get(&id) {
@@ -223,7 +224,7 @@ pub(crate) async fn show_audit(admin: PermittedAdmin<Audit>, page_request: PageR
     }
     let next =
         entries.last().filter(|_| has_more).map(|last| format!("{}&before={}", query.url("/audit"), last.number));
-    let layout = PageLayout::new("Audit log", Some(&admin.signed), NavigationEntry::Audit);
+    let layout = PageLayout::new(texts::audit::AUDIT_LOG, Some(&admin.signed), NavigationEntry::Audit);
     let days = split_by_day(entries, &names, &zone);
     let status = if problems.is_empty() { 200 } else { 422 };
     let page = AuditLogPage { layout, query, days, connections, next, zone: zone.name().to_owned(), problems };

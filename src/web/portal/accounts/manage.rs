@@ -18,6 +18,7 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps;
 use crate::web::portal::usage::{QuotaForm, UsageSection, read_changes};
 use crate::web::required_permission::{OperatorOnly, Read, System};
@@ -114,7 +115,7 @@ pub(crate) async fn list_accounts(admin: PermittedAdmin<Read>, page_request: Pag
         format!("/accounts?after={}", crate::web::portal::forms::encode_query(&last.id))
     });
     let first = (query.after.is_some() || number > 1).then(|| query.url("/accounts", &query.sort, 1));
-    let layout = PageLayout::new("Customers", Some(&admin.signed), NavigationEntry::Accounts);
+    let layout = PageLayout::new(texts::accounts::ACCOUNTS, Some(&admin.signed), NavigationEntry::Accounts);
     Ok(render_page(200, &AccountsPage { layout, query, found, first, next }))
 }
 
@@ -180,7 +181,7 @@ fn render_new_account(
     fields: AccountForm,
     problems: Vec<FormError>,
 ) -> HttpResponse {
-    let layout = PageLayout::new("Add a customer", Some(&admin.signed), NavigationEntry::Accounts);
+    let layout = PageLayout::new(texts::accounts::ADD_ACCOUNT, Some(&admin.signed), NavigationEntry::Accounts);
     render_page(status, &NewAccountPage { layout, fields, problems })
 }
 
@@ -200,7 +201,7 @@ pub(crate) async fn create_account(
     if let Err(error) = account::check_id(&id) {
         problems.push(FormError { field: "id", sentence: render_message(&error) });
     }
-    if !name.is_empty() && names::check_name("The name", &name).is_err() {
+    if !name.is_empty() && names::check_name(texts::labels::THE_NAME, &name).is_err() {
         problems.push(name_problem());
     }
     if !problems.is_empty() {
@@ -212,7 +213,7 @@ pub(crate) async fn create_account(
     match made {
         Ok(_) => Ok(redirect_to(&format!("{}?done=account", account_path(&id))).finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            let sentence = "There is an account with this id already.".to_owned();
+            let sentence = texts::accounts::ACCOUNT_ID_IN_USE.to_owned();
             Ok(render_new_account(&admin, 422, fields, vec![FormError { field: "id", sentence }]))
         }
         Err(error) => Err(error.into()),
@@ -220,7 +221,7 @@ pub(crate) async fn create_account(
 }
 
 fn name_problem() -> FormError {
-    let sentence = format!("The name must have 1 to {} characters.", names::MAX_CHARS);
+    let sentence = texts::accounts::say_name_length(names::MAX_CHARS);
     FormError { field: "name", sentence }
 }
 
@@ -256,7 +257,7 @@ impl AccountPage {
     fn last_call(&self, one: &ConfigurationOverview) -> String {
         one.configuration
             .last_seen
-            .map_or_else(|| "never".to_owned(), |at| connection_status::format_ago(self.now - at))
+            .map_or_else(|| texts::labels::NEVER.to_owned(), |at| connection_status::format_ago(self.now - at))
     }
 
     /// Whether the admin may change and delete the account.
@@ -299,7 +300,7 @@ pub(crate) async fn rename_account(
 ) -> PageResult {
     let mut account_page = read_account_page(&admin, &page_request).await?;
     let fields = page_request.form::<AccountForm>(&admin.signed).await?;
-    if names::check_name("The name", &fields.name).is_err() {
+    if names::check_name(texts::labels::THE_NAME, &fields.name).is_err() {
         account_page.name = fields.name;
         account_page.problems.push(name_problem());
         return Ok(render_page(422, &account_page));
@@ -348,8 +349,11 @@ impl DeleteAccountPage {
         problems: Vec<FormError>,
         purge: bool,
     ) -> Self {
-        let layout =
-            PageLayout::new(format!("Delete · {}", account.name), Some(&admin.signed), NavigationEntry::Accounts);
+        let layout = PageLayout::new(
+            texts::accounts::title_deletion(&account.name),
+            Some(&admin.signed),
+            NavigationEntry::Accounts,
+        );
         Self { layout, account, access, problems, purge }
     }
 }
@@ -390,7 +394,7 @@ pub(crate) async fn delete_account(
     let fields = page_request.form::<DeleteAccountForm>(&admin.signed).await?;
     let purge = fields.purge == "on";
     if fields.id.trim() != account.id {
-        let sentence = format!("Type the id exactly: {}", account.id);
+        let sentence = texts::accounts::say_id_differs(&account.id);
         let problems = vec![FormError { field: "id", sentence }];
         return Ok(render_page(422, &DeleteAccountPage::new(&admin, (account, access), problems, purge)));
     }
@@ -405,8 +409,7 @@ pub(crate) async fn delete_account(
     match written.await {
         Ok(_) => Ok(redirect_to("/accounts?done=account-deleted").finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            let problems =
-                vec![FormError { field: "purge", sentence: format!("Not deleted: {}.", render_message(&error)) }];
+            let problems = vec![FormError { field: "purge", sentence: texts::accounts::say_not_deleted(&error) }];
             Ok(render_page(422, &DeleteAccountPage::new(&admin, (account, access), problems, purge)))
         }
         Err(error) => Err(error.into()),

@@ -19,6 +19,7 @@ use crate::web::portal::forms::{FormError, PageRequest, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::list_pages::PER_PAGE;
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::{Directory, ErasePersonalData, ExportPersonalData};
 
@@ -50,15 +51,15 @@ impl RequestLine {
 
 fn name_kind(kind: PersonalDataKind) -> &'static str {
     match kind {
-        PersonalDataKind::Export => "Export",
-        PersonalDataKind::Erasure => "Erasure",
+        PersonalDataKind::Export => texts::accounts::EXPORT,
+        PersonalDataKind::Erasure => texts::accounts::ERASURE,
     }
 }
 
 /// The user of a request: its id or address, or, of an erasure by address, the ids that were found.
 fn name_user(request: &PersonalDataRequest) -> String {
     let named = request.user_id.as_ref().or(request.email.as_ref()).cloned();
-    named.or_else(|| request.user_ids.first().cloned()).unwrap_or_else(|| "an erased address".to_owned())
+    named.or_else(|| request.user_ids.first().cloned()).unwrap_or_else(|| texts::accounts::ERASED_ADDRESS.to_owned())
 }
 
 #[derive(Default, Clone, Deserialize)]
@@ -119,7 +120,7 @@ async fn show_list<N>(
     let has_more = found.len() > PER_PAGE;
     found.truncate(PER_PAGE);
     let next = found.last().map(|last| last.key).filter(|_| has_more);
-    let layout = PageLayout::new("Personal data", Some(&admin.signed), NavigationEntry::Accounts);
+    let layout = PageLayout::new(texts::accounts::PERSONAL_DATA, Some(&admin.signed), NavigationEntry::Accounts);
     let status = if problems.is_empty() { 200 } else { 422 };
     let lines = found.into_iter().map(|request| RequestLine::new(request, &names)).collect();
     Ok(render_page(status, &PersonalDataPage { layout, fields, problems, lines, next, is_later: before.is_some() }))
@@ -146,10 +147,8 @@ fn find_problem(error: &Error) -> Option<FormError> {
         _ => return None,
     };
     let sentence = match error.reason() {
-        Reason::PersonalDataSubjectInvalid | Reason::EmailInvalid => {
-            "Give the id of a user, or an e-mail address such as name@example.com.".to_owned()
-        }
-        Reason::PersonalDataAccountMissing => "Enter the customer ID.".to_owned(),
+        Reason::PersonalDataSubjectInvalid | Reason::EmailInvalid => texts::accounts::ENTER_USER.to_owned(),
+        Reason::PersonalDataAccountMissing => texts::accounts::ENTER_ACCOUNT.to_owned(),
         _ => render_message(error),
     };
     Some(FormError { field, sentence })
@@ -196,7 +195,7 @@ fn render_erase_form(
     fields: SubjectForm,
     problems: Vec<FormError>,
 ) -> HttpResponse {
-    let layout = PageLayout::new("Erase personal data", Some(&admin.signed), NavigationEntry::Accounts);
+    let layout = PageLayout::new(texts::accounts::ERASE_PERSONAL_DATA, Some(&admin.signed), NavigationEntry::Accounts);
     let status = if problems.is_empty() { 200 } else { 422 };
     render_page(status, &ErasePersonalDataPage { layout, fields, problems })
 }
@@ -212,7 +211,7 @@ pub(crate) async fn show_erase_form(admin: PermittedAdmin<ErasePersonalData>, pa
 pub(crate) async fn start_erasure(admin: PermittedAdmin<ErasePersonalData>, page_request: PageRequest) -> PageResult {
     let fields = page_request.form::<SubjectForm>(&admin.signed).await?;
     if !fields.user.trim().is_empty() && fields.confirmation.trim() != fields.user.trim() {
-        let sentence = "Type exactly the same id or e-mail address again.".to_owned();
+        let sentence = texts::accounts::TYPE_USER_AGAIN.to_owned();
         return Ok(render_erase_form(&admin, fields, vec![FormError { field: "confirmation", sentence }]));
     }
     match start_request(&admin, &page_request, (&fields, PersonalDataKind::Erasure)).await {
@@ -232,7 +231,7 @@ struct BackupLine {
 
 /// The time of a receipt, which is stored in RFC 3339 format.
 fn format_time(exact: &str) -> PageTime {
-    let display = format!("{} UTC", exact.get(..19).unwrap_or(exact).replace('T', " "));
+    let display = texts::formats::add_utc(&exact.get(..19).unwrap_or(exact).replace('T', " "));
     PageTime { exact: exact.to_owned(), display }
 }
 
@@ -264,14 +263,14 @@ impl PersonalDataRequestPage {
 
 /// The labels of the counts, in the order of the page.
 const COUNT_LABELS: [(&str, &str); 8] = [
-    ("users", "Users"),
-    ("deletedUsers", "Deleted users and references in them"),
-    ("heldChanges", "States held by a pause"),
-    ("events", "Events"),
-    ("requests", "Requests of identity providers"),
-    ("auditEntries", "Entries of the audit log"),
-    ("webhookAttempts", "Answers of webhooks"),
-    ("exports", "Exports"),
+    ("users", texts::labels::USERS),
+    ("deletedUsers", texts::accounts::DELETED_USERS),
+    ("heldChanges", texts::accounts::HELD_STATES),
+    ("events", texts::accounts::EVENTS),
+    ("requests", texts::accounts::PROVIDER_REQUESTS),
+    ("auditEntries", texts::accounts::AUDIT_ENTRIES),
+    ("webhookAttempts", texts::accounts::WEBHOOK_ANSWERS),
+    ("exports", texts::accounts::EXPORTS),
 ];
 
 /// `GET /personal-data/{id}`
@@ -285,7 +284,7 @@ pub(crate) async fn show_request(admin: PermittedAdmin<Directory>, page_request:
     })?;
     let kind = name_kind(request.kind);
     let mut layout =
-        PageLayout::new(format!("{kind} of personal data"), Some(&admin.signed), NavigationEntry::Accounts);
+        PageLayout::new(texts::accounts::title_request(kind), Some(&admin.signed), NavigationEntry::Accounts);
     layout.refresh = (request.state == PersonalDataState::Running).then_some(REFRESH_SECONDS);
     let is_operator = scope.account().is_none();
     let describe = |copy: &BackupCopy| BackupLine {
@@ -321,7 +320,7 @@ pub(crate) async fn download_file(admin: PermittedAdmin<ExportPersonalData>, pag
     let text = match page_request.read(move |at| personal_data::read_file(at, &scope, &name)).await {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            return Err(PageError::Failed { status: 409, detail: "The export is not complete yet.".to_owned() });
+            return Err(PageError::Failed { status: 409, detail: texts::accounts::EXPORT_INCOMPLETE.to_owned() });
         }
         Err(error) => return Err(error.into()),
     };

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::messages::capitalize;
+use crate::web::portal::texts;
 
 /// The attributes of one schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,41 +23,13 @@ pub(crate) struct AttributeRow {
     pub(crate) hint: String,
 }
 
-/// Labels of attributes whose names are not words.
-const LABELS: [(&str, &str); 24] = [
-    ("userName", "User name"),
-    ("externalId", "External ID"),
-    ("displayName", "Display name"),
-    ("nickName", "Nickname"),
-    ("profileUrl", "Profile URL"),
-    ("userType", "User type"),
-    ("preferredLanguage", "Language"),
-    ("timezone", "Time zone"),
-    ("active", "Active"),
-    ("name.formatted", "Full name"),
-    ("name.givenName", "First name"),
-    ("name.familyName", "Last name"),
-    ("name.middleName", "Middle name"),
-    ("name.honorificPrefix", "Prefix"),
-    ("name.honorificSuffix", "Suffix"),
-    ("emails", "Email"),
-    ("phoneNumbers", "Phone"),
-    ("ims", "Instant messaging"),
-    ("x509Certificates", "Certificate"),
-    ("employeeNumber", "Employee number"),
-    ("costCenter", "Cost center"),
-    ("manager.value", "Manager ID"),
-    ("manager.displayName", "Manager"),
-    ("manager.$ref", "Manager URL"),
-];
-
 impl AttributeSection {
     /// The heading of the section.
     pub(crate) fn title(&self) -> &str {
         match self.urn.as_str() {
-            "" => "Core attributes",
+            "" => texts::directory::CORE_ATTRIBUTES,
             urn if urn.eq_ignore_ascii_case("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User") => {
-                "Enterprise attributes"
+                texts::directory::ENTERPRISE_ATTRIBUTES
             }
             urn => urn,
         }
@@ -66,7 +39,7 @@ impl AttributeSection {
 impl AttributeRow {
     /// The label of the attribute: from a table, or its name with a capital letter.
     pub(crate) fn label(&self) -> String {
-        let found = LABELS.iter().find(|(name, _)| *name == self.name);
+        let found = texts::directory::ATTRIBUTE_LABELS.iter().find(|(name, _)| *name == self.name);
         found.map_or_else(|| capitalize(&self.name), |(_, label)| (*label).to_owned())
     }
 }
@@ -113,8 +86,8 @@ fn split_element(element: &Value) -> (String, String) {
     let main = ["value", "formatted", "display"].into_iter().find(|name| parts.contains_key(*name));
     let hint = |(name, value): (&String, &Value)| match value {
         Value::Bool(true) => name.clone(),
-        Value::Bool(false) => format!("not {name}"),
-        other => format!("{name} {}", plain_value(other)),
+        Value::Bool(false) => texts::directory::negate_sub_attribute(name),
+        other => texts::labels::name_value(name, &plain_value(other)),
     };
     let hints: Vec<String> = parts.iter().filter(|(name, _)| Some(name.as_str()) != main).map(hint).collect();
     match main {

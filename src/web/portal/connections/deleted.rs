@@ -17,6 +17,7 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps;
 use crate::web::required_permission::Delete;
 
@@ -63,7 +64,8 @@ pub(crate) async fn list_deleted(admin: PermittedAdmin<Delete>, page_request: Pa
         Ok(left.into_iter().map(|one| DeletedConnectionRow::new(one, &names)).collect())
     };
     let found = page_request.read(read).await?;
-    let layout = PageLayout::new("Deleted connections", Some(&admin.signed), NavigationEntry::Connections);
+    let layout =
+        PageLayout::new(texts::connections::DELETED_CONNECTIONS, Some(&admin.signed), NavigationEntry::Connections);
     Ok(render_page(200, &DeletedConnectionsPage { layout, found }))
 }
 
@@ -77,22 +79,16 @@ struct PurgePage {
 
 impl PurgePage {
     fn confirm_label(&self) -> String {
-        format!("Type {} to confirm", self.connection.name)
+        texts::labels::label_confirmation(&self.connection.name)
     }
 
     fn counts(&self) -> String {
-        describe_counts(self.connection.users, self.connection.groups)
+        texts::formats::count_users_and_groups(self.connection.users, self.connection.groups)
     }
 
     fn problem(&self, field: &str) -> Option<&str> {
         find_field_error(&self.problems, field)
     }
-}
-
-/// Numbers of users and groups, such as `1 user and 2 groups`.
-pub(super) fn describe_counts(users: i64, groups: i64) -> String {
-    let count = |number, noun| if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") };
-    format!("{} and {}", count(users, "user"), count(groups, "group"))
 }
 
 /// The deleted connection in the path.
@@ -134,7 +130,8 @@ fn purge_page(
     one: DeletedConnectionRow,
     problems: Vec<FormError>,
 ) -> HttpResponse {
-    let layout = PageLayout::new(format!("Purge · {}", one.name), Some(&admin.signed), NavigationEntry::Connections);
+    let layout =
+        PageLayout::new(texts::connections::title_purge(&one.name), Some(&admin.signed), NavigationEntry::Connections);
     render_page(status, &PurgePage { layout, connection: one, problems })
 }
 
@@ -165,7 +162,7 @@ pub(super) async fn purge_if_named(
     name: &str,
 ) -> PageResult {
     if name.trim() != one.name {
-        let sentence = format!("Type the name exactly: {}", one.name);
+        let sentence = texts::labels::say_name_differs(&one.name);
         return Ok(purge_page(&admin, 422, one, vec![FormError { field: "name", sentence }]));
     }
     let context = admin.context;

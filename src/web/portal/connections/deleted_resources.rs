@@ -8,7 +8,6 @@ use serde::Deserialize;
 use crate::clock::{self, Millis};
 use crate::error::ErrorKind;
 use crate::management::configurations::deleted_resources;
-use crate::messages::render_sentence;
 use crate::model::ids;
 use crate::provisioning::tombstones::{DeletedFilter, DeletedPosition, DeletedQuery, DeletedResource};
 use crate::store::{Snapshot, Tx};
@@ -17,6 +16,8 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::list_pages::{PER_PAGE, PageLinks, build_list_url, split_position, trim_search_text};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::{Directory, RestoreDeleted};
 
@@ -111,7 +112,7 @@ async fn show_list<N>(admin: &PermittedAdmin<N>, page_request: &PageRequest, pro
     let path = format!("/connections/{}/deleted", connection.id());
     let links = PageLinks::new(|after| query.url(&path, after), &query.after, next.as_deref());
     let lines = found.page.items.into_iter().map(|row| DeletedLine::from_row(row, restorable_ms)).collect();
-    let layout = connection.layout(&admin.signed, "Deleted users and groups");
+    let layout = connection.layout(&admin.signed, texts::holds::DELETED_RESOURCES);
     let status = if problem.is_some() { 422 } else { 200 };
     let days = restorable_ms / 86_400_000;
     Ok(render_page(status, &DeletedResourcesPage { layout, connection, query, lines, links, days, problem }))

@@ -18,10 +18,11 @@ use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::portal::webhooks::lane_pages::{describe_undelivered, find_lane};
 use crate::web::portal::webhooks::request_view::resource_path;
-use crate::web::portal::webhooks::{format_duration, webhook_name};
+use crate::web::portal::webhooks::webhook_name;
 use crate::web::required_permission::Directory;
 
 /// The deliveries of an event to one webhook.
@@ -52,8 +53,8 @@ impl From<WebhookAttempt> for DeliveryAttempt {
             attempt: attempt.attempt,
             at: PageTime::from_millis(attempt.at),
             succeeded: attempt.succeeded,
-            outcome: status.or(attempt.error).unwrap_or_else(|| "no answer".to_owned()),
-            duration: format_duration(attempt.duration_ms),
+            outcome: status.or(attempt.error).unwrap_or_else(|| texts::deliveries::NO_ANSWER.to_owned()),
+            duration: texts::formats::format_milliseconds(attempt.duration_ms),
         }
     }
 }
@@ -89,7 +90,7 @@ pub(crate) async fn show_event(admin: PermittedAdmin<Directory>, page_request: P
     let found = page_request.read(read).await?;
     let (event, is_published, resource, deliveries) = found.ok_or(PageError::NotFound)?;
     let step = HistoryStep::from_event(&event)?;
-    let layout = connection.layout(&admin.signed, &format!("Event {seq}"));
+    let layout = connection.layout(&admin.signed, &texts::directory::name_event(seq));
     Ok(render_page(200, &EventDetailPage { layout, connection, event, step, resource, is_published, deliveries }))
 }
 

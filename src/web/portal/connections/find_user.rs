@@ -23,6 +23,7 @@ use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader, s
 use crate::web::portal::forms::{PageRequest, encode_query};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::required_permission::Directory;
 
 /// Most calls on the page, and most calls of one user.
@@ -116,13 +117,7 @@ impl FoundUser {
     }
 
     fn sentence(&self) -> String {
-        let state = if self.is_on { "active" } else { "deactivated" };
-        let groups = match self.groups {
-            0 => "in no group".to_owned(),
-            1 => "in 1 group".to_owned(),
-            count => format!("in {count} groups"),
-        };
-        format!("{} is in {}: {state}, {groups}, last changed {}.", self.name, self.connection, self.changed)
+        texts::directory::locate_user(&self.name, &self.connection, self.is_on, self.groups, &self.changed)
     }
 }
 
@@ -130,7 +125,7 @@ impl FoundUser {
 pub(crate) async fn show_search(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
     let query: FindQuery = page_request.query().unwrap_or_default();
     let q: String = query.q.trim().chars().take(TEXT_MAX_CHARS).collect();
-    let layout = PageLayout::new("Search", Some(&admin.signed), NavigationEntry::Find);
+    let layout = PageLayout::new(texts::directory::SEARCH, Some(&admin.signed), NavigationEntry::Find);
     if q.is_empty() {
         let SearchResults { users, deleted_user, lines, others, .. } = SearchResults::default();
         let answer = String::new();
@@ -163,7 +158,7 @@ fn find_groups(at: &Snapshot<'_>, sources: &SearchedSources, text: &str) -> Resu
     for DirectoryResource { source, stored } in sources.find_groups(at, text)?.iter().take(OTHERS_MAX) {
         let body = resource_details::parse_stored_json(&stored.id, &stored.body)?;
         found.push(OtherResult {
-            kind: "Group",
+            kind: texts::labels::GROUP,
             title: resource_details::extract_name(&body).map_or_else(|| stored.id.clone(), |name| shorten_name(&name)),
             subtitle: accounts::find_name(at, &source.account)?,
             path: format!("/connections/{}/groups/{}", source.id, stored.id),
@@ -175,7 +170,7 @@ fn find_groups(at: &Snapshot<'_>, sources: &SearchedSources, text: &str) -> Resu
 fn find_request(at: &Snapshot<'_>, sources: &SearchedSources, text: &str) -> Result<Option<OtherResult>> {
     let Some(source) = sources.find_call_source(at, text)? else { return Ok(None) };
     Ok(Some(OtherResult {
-        kind: "Request",
+        kind: texts::directory::REQUEST,
         title: text.to_owned(),
         subtitle: accounts::find_name(at, &source.account)?,
         path: format!("/connections/{}/requests/{text}", source.id),
@@ -197,7 +192,7 @@ fn find_connections_and_accounts(
     }
     for one in connections.into_iter().take(OTHERS_MAX) {
         found.push(OtherResult {
-            kind: "Connection",
+            kind: texts::directory::CONNECTION,
             path: format!("/connections/{}", one.configuration.id),
             subtitle: format!("{} · {}", one.account_name, one.provider.name),
             title: one.configuration.connection_name,
@@ -208,7 +203,7 @@ fn find_connections_and_accounts(
     let has = |value: &str| value.to_lowercase().contains(&folded);
     for one in all.into_iter().filter(|one| has(&one.id) || has(&one.name)).take(OTHERS_MAX) {
         found.push(OtherResult {
-            kind: "Customer",
+            kind: texts::directory::ACCOUNT,
             path: format!("/accounts/{}", encode_query(&one.id)),
             subtitle: one.id,
             title: one.name,
@@ -275,50 +270,24 @@ fn list_last_calls(
 /// The result in one sentence, or a few if there is no user.
 fn answer_sentence(q: &str, found: &SearchResults) -> String {
     if let Some(deleted) = &found.deleted_user {
-        return format!("{q} was deleted {}.", deleted.when);
+        return texts::directory::say_user_deleted(q, &deleted.when);
     }
     match (&found.users[..], &found.lines[..]) {
         ([one], _) => one.sentence(),
-        ([], _) if !found.others.is_empty() => format!("No user matches {q}. The results below do."),
-        ([], []) => format!(
-            "No user matches {q}. {SEARCHED_NAMES} {} If the identity provider should have sent the user, check that the \
-             user is assigned to the application there.",
-            describe_searched(found)
-        ),
-        ([], [last, ..]) if last.failed => format!(
-            "No user matches {q}. {SEARCHED_NAMES} The last request that mentions this text failed. {}.",
-            last.sentence
-        ),
-        ([], [last, ..]) => {
-            format!(
-                "No user matches {q}. {SEARCHED_NAMES} The last request that mentions this text: {}.",
-                last.sentence
-            )
-        }
+        ([], _) if !found.others.is_empty() => texts::directory::say_other_results(q),
+        ([], []) => texts::directory::say_no_user(q, &describe_searched(found)),
+        ([], [last, ..]) if last.failed => texts::directory::say_last_request_failed(q, &last.sentence),
+        ([], [last, ..]) => texts::directory::say_last_request(q, &last.sentence),
         (several, _) => {
-            let more = if several.len() >= RESULTS_MAX { " or more" } else { "" };
-            let relation = if found.is_prefix { "have a name or an address that begins with" } else { "match" };
-            format!("{}{more} users {relation} {q}.", several.len())
+            let is_more = several.len() >= RESULTS_MAX;
+            texts::directory::say_several_users(q, several.len(), is_more, found.is_prefix)
         }
     }
 }
 
-/// What is compared with the text: these have an index.
-const SEARCHED_NAMES: &str =
-    "User name, display name, e-mail address and external ID are searched by their beginning, an ID as a whole.";
-
 /// What was searched without a result: not more can be said of the requests.
 fn describe_searched(found: &SearchResults) -> String {
     let Some(searched) = found.searched else { return String::new() };
-    let connections =
-        |count: usize| if count == 1 { "1 connection".to_owned() } else { format!("{count} connections") };
-    let limit = if found.is_truncated { " (the first 1,000)" } else { "" };
-    format!(
-        "The search covered the users and deleted users of {}{limit}, their last {} failed requests, and the last {} requests \
-         of the newest {}.",
-        connections(searched.configurations),
-        searched.failures,
-        searched.calls,
-        connections(searched.newest),
-    )
+    let SearchedCalls { configurations, failures, newest, calls } = searched;
+    texts::directory::describe_search(configurations, found.is_truncated, failures, (calls, newest))
 }

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::model::event::{Event, find_at_path};
 use crate::provisioning::resource_details;
 use crate::web::portal::connections::attribute_tables::plain_value;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 
 /// One event of the history.
@@ -58,16 +59,15 @@ fn list_members(payload: &Value) -> impl Iterator<Item = String> {
 
 fn event_title(action: &str, payload: &Value) -> String {
     let members = payload.get("members").and_then(Value::as_array).map_or(0, Vec::len);
-    let members = if members == 1 { "1 member".to_owned() } else { format!("{members} members") };
     match action {
-        "created" => "Created".to_owned(),
-        "updated" => "Updated".to_owned(),
-        "deactivated" => "Deactivated".to_owned(),
-        "reactivated" => "Activated".to_owned(),
-        "deleted" => "Deleted".to_owned(),
-        "restored" => "Restored".to_owned(),
-        "member_added" => format!("{members} added"),
-        "member_removed" => format!("{members} removed"),
+        "created" => texts::directory::CREATED.to_owned(),
+        "updated" => texts::directory::UPDATED.to_owned(),
+        "deactivated" => texts::labels::DEACTIVATED.to_owned(),
+        "reactivated" => texts::directory::ACTIVATED.to_owned(),
+        "deleted" => texts::directory::DELETED.to_owned(),
+        "restored" => texts::directory::RESTORED.to_owned(),
+        "member_added" => texts::directory::say_members_added(members),
+        "member_removed" => texts::directory::say_members_removed(members),
         other => other.to_owned(),
     }
 }

@@ -16,6 +16,7 @@ use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::{FormError, PageRequest, find_field_error};
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::required_permission::{Create, Read};
 
 #[derive(Template)]
@@ -103,21 +104,15 @@ impl HoldAlerts {
 
 /// What a provider has removed, as a sentence.
 fn describe_removals(record: &HoldRecord, provider: &str) -> String {
-    let (action, subject) = match record.reason {
-        HoldReason::Protected => return format!("{provider} has deactivated or deleted a protected user."),
-        HoldReason::Users => ("deactivated or deleted", "users"),
-        HoldReason::Memberships => ("removed", "memberships"),
-        HoldReason::Groups => ("removed", "groups"),
-    };
-    format!("{provider} has {action} {} {subject} within {} minutes.", record.counted, record.window_minutes)
+    texts::holds::describe_removals(record.reason, provider, record.counted, record.window_minutes)
 }
 
 /// Why a change cannot be undone.
 pub(super) fn explain_conflict(code: &str) -> &'static str {
     match code {
-        "deleted_resource_not_found" => "what it was is not stored any more",
-        "user_name_taken" | "group_name_taken" => "its name is in use again",
-        _ => "it does not fit into a limit of this connection",
+        "deleted_resource_not_found" => texts::holds::RESOURCE_NOT_STORED,
+        "user_name_taken" | "group_name_taken" => texts::holds::NAME_IN_USE,
+        _ => texts::holds::LIMIT_OF_CONNECTION,
     }
 }
 
@@ -146,7 +141,7 @@ async fn build_page<N>(
     let (scope, id, now) = (admin.context.scope.clone(), connection.id().to_owned(), connection.now);
     let found =
         page_request.read(move |at| holds::find_status(at, &scope, &id, (after, holds::NAMES_MAX), now)).await?;
-    let layout = connection.layout(&admin.signed, "Hold");
+    let layout = connection.layout(&admin.signed, texts::holds::HOLD);
     Ok(HoldPage { layout, connection, found, problems: Vec::new(), minutes: "60".to_owned() })
 }
 
@@ -164,11 +159,9 @@ impl HoldForm {
             "reject" => Ok(HoldOrder::Reject),
             "allow-for" => match self.minutes.trim().parse() {
                 Ok(minutes @ 1..=1_440) => Ok(HoldOrder::AllowFor(minutes)),
-                _ => {
-                    Err(FormError { field: "minutes", sentence: "Enter a number of minutes from 1 to 1440".to_owned() })
-                }
+                _ => Err(FormError { field: "minutes", sentence: texts::holds::ENTER_MINUTES.to_owned() }),
             },
-            _ => Err(FormError { field: "decision", sentence: "Choose what happens with the changes".to_owned() }),
+            _ => Err(FormError { field: "decision", sentence: texts::holds::CHOOSE_DECISION.to_owned() }),
         }
     }
 }

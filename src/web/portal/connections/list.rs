@@ -14,7 +14,7 @@ use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
 use crate::management::tokens::{self, TokenDraft};
 use crate::management::{accounts, configurations, sessions};
-use crate::messages::{render_message, render_sentence};
+use crate::messages::render_message;
 use crate::model::account;
 use crate::model::configuration::InitialSync;
 use crate::model::names;
@@ -30,6 +30,8 @@ use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageRes
 use crate::web::portal::list_pages::PER_PAGE;
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::required_permission::{Create, Read};
 
 /// Tokens of a connection that are read to find a valid one.
@@ -163,14 +165,16 @@ impl ConnectionsPage {
     /// When its newest valid token expires.
     fn token(&self, one: &ConfigurationOverview) -> Cow<'static, str> {
         match self.tokens.get(&one.configuration.id) {
-            Some(Some(end)) => Cow::Owned(format!("expires {}", format_until(*end, self.now))),
-            Some(None) => Cow::Borrowed("never expires"),
-            None => Cow::Borrowed("none"),
+            Some(Some(end)) => Cow::Owned(texts::labels::describe_expiry(Some(&format_until(*end, self.now)))),
+            Some(None) => Cow::Owned(texts::labels::describe_expiry(None)),
+            None => Cow::Borrowed(texts::labels::NONE),
         }
     }
 
     fn last_call(&self, one: &ConfigurationOverview) -> Cow<'static, str> {
-        one.configuration.last_seen.map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_ago(self.now - at)))
+        one.configuration
+            .last_seen
+            .map_or(Cow::Borrowed(texts::labels::NEVER), |at| Cow::Owned(format_ago(self.now - at)))
     }
 }
 
@@ -242,7 +246,7 @@ pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: 
         Ok(ends)
     });
     let tokens = tokens.await?;
-    let layout = PageLayout::new("Connections", Some(&admin.signed), NavigationEntry::Connections);
+    let layout = PageLayout::new(texts::labels::CONNECTIONS, Some(&admin.signed), NavigationEntry::Connections);
     let page = ConnectionsPage { layout, query, found, states, total, page: at, pages, now, tokens };
     Ok(render_page(200, &page))
 }
@@ -351,7 +355,7 @@ fn render_new_connection(
 ) -> PageResult {
     // Suggestions only: the first connection of an account also creates the account.
     let accounts = store.read_inline(|at| accounts::list_accounts(at, &admin.context.scope, None, 200))?;
-    let layout = PageLayout::new("Add a connection", Some(&admin.signed), NavigationEntry::Connections);
+    let layout = PageLayout::new(texts::labels::ADD_CONNECTION, Some(&admin.signed), NavigationEntry::Connections);
     Ok(render_page(status, &NewConnectionPage { layout, fields, accounts, problems }))
 }
 
@@ -381,7 +385,7 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
         provider: provider.provider.map(str::to_owned),
         preset: None,
         sync: fields.initial_sync(),
-        token: TokenDraft::new(clock::new_id(), &token, "first token"),
+        token: TokenDraft::new(clock::new_id(), &token, texts::credentials::FIRST_TOKEN),
     };
     let context = admin.context.clone();
     let (secret, cookie) =
@@ -399,7 +403,7 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
     match written.await {
         Ok(made) => Ok(redirect_to(&format!("/connections/{}/token", made.id)).cookie(cookie).finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            let sentence = "This customer already has a connection with this name. Choose another.".to_owned();
+            let sentence = texts::connections::NAME_IN_USE.to_owned();
             render_new_connection(
                 &admin,
                 &page_request.state.store,
@@ -420,15 +424,15 @@ fn validate_form(fields: &NewConnectionForm, account: &str) -> Vec<FormError> {
     let mut problems = Vec::new();
     let mut note = |field, sentence: String| problems.push(FormError { field, sentence });
     if providers::find_provider(&fields.provider).is_none() {
-        note("provider", "Choose the identity provider.".to_owned());
+        note("provider", texts::connections::CHOOSE_PROVIDER.to_owned());
     }
     if account.is_empty() {
-        note("account", "Enter a customer ID.".to_owned());
+        note("account", texts::connections::ENTER_ACCOUNT_ID.to_owned());
     } else if let Err(error) = account::check_id(account) {
         note("account", render_message(&error));
     }
     if !fields.name.trim().is_empty()
-        && let Err(error) = names::check_name("The name", &fields.name)
+        && let Err(error) = names::check_name(texts::labels::THE_NAME, &fields.name)
     {
         note("name", render_message(&error));
     }

@@ -17,6 +17,7 @@ use crate::provisioning::delivery::{self, DeliveryState};
 use crate::web::oauth::TOKEN_PATH;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::PageError;
+use crate::web::portal::texts;
 use crate::web::public_url::is_https;
 
 /// Number of newest calls that are examined.
@@ -133,14 +134,13 @@ impl LiveTest {
             steps.insert(1, examined.check_token_requests(oauth, one.provider, now));
             let is_open = |step: &&mut LiveTestStep| step.effect == Some(SetupEffect::Authenticated) && !step.is_done;
             if let Some(step) = steps.iter_mut().find(is_open) {
-                step.sentence =
-                    format!("No request with a valid token yet. Test the connection in {}.", one.provider.name);
+                step.sentence = texts::live_test::ask_for_test_with_token(one.provider.name);
             }
         }
         let has_read = matches!(progress.feed, DeliveryState::Read { has_begun: true, .. });
         let is_done = has_read || progress.first_delivery.is_some();
         let application = progress.describe(one.configuration.sync, now);
-        let title = "Delivered to your app";
+        let title = texts::live_test::DELIVERED_TO_APP;
         steps.push(LiveTestStep { is_done, effect: None, title, sentence: application.clone() });
         let first_delivery = progress.first_delivery;
         let (failures, mapping_failures) = (examined.group_failures(now), examined.group_mapping_failures(now));
@@ -150,11 +150,11 @@ impl LiveTest {
     /// Class and text of the state of the operator's application.
     pub(crate) fn application_state(&self) -> (&'static str, &'static str) {
         match self.delivery {
-            _ if self.first_delivery.is_some() => ("live", "Webhook"),
-            DeliveryState::NoEvents => ("waiting", "No events"),
-            DeliveryState::Unread => ("quiet", "Not reading"),
-            DeliveryState::Read { waiting: 0, is_more: false, .. } => ("live", "Up to date"),
-            DeliveryState::Read { .. } => ("testing", "Catching up"),
+            _ if self.first_delivery.is_some() => ("live", texts::labels::WEBHOOK),
+            DeliveryState::NoEvents => ("waiting", texts::live_test::APP_HAS_NO_EVENTS),
+            DeliveryState::Unread => ("quiet", texts::live_test::APP_IS_NOT_READING),
+            DeliveryState::Read { waiting: 0, is_more: false, .. } => ("live", texts::labels::UP_TO_DATE),
+            DeliveryState::Read { .. } => ("testing", texts::live_test::APP_IS_CATCHING_UP),
         }
     }
 
@@ -204,10 +204,10 @@ impl ApplicationProgress {
     /// The progress in sentences: of the webhooks, of the feed, or of both.
     fn describe(self, sync: bool, now: Millis) -> String {
         let Some(first) = self.first_delivery else { return describe_delivery(self.feed, sync, now) };
-        let webhook = format!("A webhook delivered the first event {}.", format_ago(now - first.at));
+        let webhook = texts::live_test::say_webhook_delivered(&format_ago(now - first.at));
         match self.feed {
             DeliveryState::Read { .. } => {
-                format!("{webhook} The event feed: {}", describe_delivery(self.feed, sync, now))
+                texts::live_test::add_feed(&webhook, &describe_delivery(self.feed, sync, now))
             }
             DeliveryState::NoEvents | DeliveryState::Unread => webhook,
         }
@@ -217,22 +217,16 @@ impl ApplicationProgress {
 /// The delivery state of the events, in a sentence.
 fn describe_delivery(delivery: DeliveryState, sync: bool, now: Millis) -> String {
     match delivery {
-        DeliveryState::NoEvents if !sync => "Paused: your app gets no changes.".to_owned(),
-        DeliveryState::NoEvents => "No events yet.".to_owned(),
-        DeliveryState::Unread => "Your app isn’t reading events yet.".to_owned(),
-        DeliveryState::Read { at, has_begun: false, .. } => {
-            format!("Your app is catching up. Last read {}.", format_ago(now - at))
-        }
+        DeliveryState::NoEvents if !sync => texts::live_test::APP_IS_PAUSED.to_owned(),
+        DeliveryState::NoEvents => texts::live_test::NO_EVENTS_YET.to_owned(),
+        DeliveryState::Unread => texts::live_test::APP_DOES_NOT_READ_YET.to_owned(),
+        DeliveryState::Read { at, has_begun: false, .. } => texts::live_test::say_app_catches_up(&format_ago(now - at)),
         DeliveryState::Read { at, waiting: 0, is_more: false, .. } => {
-            format!("Up to date. Last read {}.", format_ago(now - at))
+            texts::live_test::say_app_up_to_date(&format_ago(now - at))
         }
-        DeliveryState::Read { at, waiting: 0, .. } => {
-            format!("Your app is far behind; these events come later in the feed. Last read {}.", format_ago(now - at))
-        }
+        DeliveryState::Read { at, waiting: 0, .. } => texts::live_test::say_app_reads_old_events(&format_ago(now - at)),
         DeliveryState::Read { at, waiting, is_more, .. } => {
-            let at_least = if is_more { "At least " } else { "" };
-            let events = if waiting == 1 { "event is" } else { "events are" };
-            format!("{at_least}{waiting} {events} not read yet. Last read {}.", format_ago(now - at))
+            texts::live_test::say_events_wait(waiting, is_more, &format_ago(now - at))
         }
     }
 }
@@ -269,42 +263,46 @@ fn build_checklist(
         title,
         sentence: if is_done { done } else { open },
     };
-    let last = |at: Option<Millis>| at.map_or_else(String::new, |at| format!("Last request {}.", format_ago(now - at)));
+    let last = |at: Option<Millis>| {
+        at.map_or_else(String::new, |at| texts::live_test::say_last_request(&format_ago(now - at)))
+    };
     // Other clients test as a provider does: the sentence names it only if it is the provider of the connection.
     let answered = match tested_by {
-        Some(tester) if tester.key == provider.key => format!("{name} tested the connection successfully."),
-        Some(_) => "The connection was tested successfully.".to_owned(),
-        None if calls.iter().any(is_answered_look_up) => "A read request was answered.".to_owned(),
-        None => "A user arrived, so the connection works.".to_owned(),
+        Some(tester) if tester.key == provider.key => texts::live_test::say_provider_tested(name),
+        Some(_) => texts::live_test::CONNECTION_TESTED.to_owned(),
+        None if calls.iter().any(is_answered_look_up) => texts::live_test::READ_ANSWERED.to_owned(),
+        None => texts::live_test::USER_HAS_ARRIVED.to_owned(),
     };
     vec![
         step(
             SetupEffect::Reached,
             seen.reached.is_some(),
-            "Request received",
-            (last(seen.reached), format!("Nothing received. Enter the URL in {name}.")),
+            texts::live_test::REQUEST_RECEIVED,
+            (last(seen.reached), texts::live_test::ask_for_url(name)),
         ),
         step(
             SetupEffect::Authenticated,
             seen.token.is_some(),
-            "Token accepted",
-            (
-                "A request had a valid token of this connection.".to_owned(),
-                format!("Enter the token in {name}, without the word “Bearer” unless its help asks for it."),
-            ),
+            texts::live_test::TOKEN_ACCEPTED,
+            (texts::live_test::TOKEN_WAS_VALID.to_owned(), texts::live_test::ask_for_token(name)),
         ),
-        step(SetupEffect::Tested, looked_up, "Test passed", (answered, format!("Test the connection in {name}."))),
+        step(
+            SetupEffect::Tested,
+            looked_up,
+            texts::live_test::TEST_PASSED,
+            (answered, texts::live_test::ask_for_test(name)),
+        ),
         step(
             SetupEffect::UserArrived,
             seen.users > 0,
-            "First user synced",
-            (format_count(seen.users, "user"), describe_waiting_for_user(calls, name)),
+            texts::live_test::FIRST_USER_SYNCED,
+            (texts::live_test::say_users_arrived(seen.users), describe_waiting_for_user(calls, name)),
         ),
         step(
             SetupEffect::GroupArrived,
             seen.groups > 0,
-            "First group synced",
-            (format_count(seen.groups, "group"), "Optional: push or assign a group.".to_owned()),
+            texts::live_test::FIRST_GROUP_SYNCED,
+            (texts::live_test::say_groups_arrived(seen.groups), texts::live_test::PUSH_GROUP.to_owned()),
         ),
     ]
 }
@@ -316,19 +314,10 @@ fn describe_waiting_for_user(calls: &[LoggedCall], name: &str) -> String {
         call.method == "POST" && call.token_id.is_some() && path.trim_end_matches('/').ends_with("/Users")
     };
     let mut rejected = calls.iter().filter(is_create).take_while(|call| call.failed).peekable();
-    let Some(last) = rejected.peek() else { return format!("Assign a user to the app in {name}.") };
+    let Some(last) = rejected.peek() else { return texts::live_test::ask_for_user(name) };
     let cause = diagnosis::describe_rejection(last);
     let cause = cause.map(str::to_owned).or_else(|| last.detail.clone());
-    let cause = cause.map_or_else(String::new, |cause| format!(": {}", cause.trim_end_matches('.')));
-    let users = match rejected.count() {
-        1 => "A user was rejected".to_owned(),
-        count => format!("{count} requests to create a user were rejected, the last one"),
-    };
-    format!("{users}{cause}. Correct it in {name}, then provision the user again.")
-}
-
-fn format_count(number: i64, what: &str) -> String {
-    if number == 1 { format!("1 {what}.") } else { format!("{number} {what}s.") }
+    texts::live_test::say_users_rejected(rejected.count(), cause.as_deref(), name)
 }
 
 /// Whether the call was a successful look-up with a valid token.
@@ -349,17 +338,14 @@ impl ExaminedCalls<'_> {
         let granted = self.calls.iter().find(|call| is_token_request(call) && call.status < 300);
         let last = oauth.last_used.max(granted.map(|call| call.at));
         let sentence = match (last, newest.filter(|call| call.status >= 300)) {
-            (Some(at), None) => format!("Last token {}.", format_ago(now - at)),
+            (Some(at), None) => texts::live_test::say_last_token(&format_ago(now - at)),
             (_, Some(call)) => self.describe_refused_request(call),
-            (None, None) => {
-                let name = provider.name;
-                format!("Enter token URL and client id in {name}. No access token was requested yet.")
-            }
+            (None, None) => texts::live_test::ask_for_token_url(provider.name),
         };
         LiveTestStep {
             is_done: last.is_some(),
             effect: Some(SetupEffect::TokenFetched),
-            title: "Access token fetched",
+            title: texts::live_test::ACCESS_TOKEN_FETCHED,
             sentence,
         }
     }
@@ -367,9 +353,9 @@ impl ExaminedCalls<'_> {
     /// Why a request for an access token was refused, and the fix.
     fn describe_refused_request(&self, call: &LoggedCall) -> String {
         match (self.find_mistake(call), &call.detail) {
-            (Some(rule), _) => format!("The last request failed: {}. {}", rule.refusal_reason, rule.advice),
-            (None, Some(detail)) => format!("The last request failed: {}.", detail.trim_end_matches('.')),
-            (None, None) => format!("The last request failed with the status {}.", call.status),
+            (Some(rule), _) => texts::live_test::explain_token_failure(rule.refusal_reason, rule.advice),
+            (None, Some(detail)) => texts::live_test::say_token_failure(detail),
+            (None, None) => texts::live_test::say_token_failure_status(call.status),
         }
     }
 
@@ -446,14 +432,14 @@ impl CallFailureGroup {
     /// Short description of the failure.
     pub(crate) fn title(&self) -> String {
         let short = match self.rule.id {
-            "unknown-token" => "Unknown token",
-            "foreign-token" => "Not a token of this server",
-            "expired-token" => "Expired token",
-            "revoked-token" => "Revoked token",
-            "no-bearer" => "Not a bearer token",
-            "old-version" => "The client uses SCIM 1.1",
-            "doubled-path" => "The URL is entered twice",
-            "users-in-base" => "The URL ends in /Users",
+            "unknown-token" => texts::live_test::UNKNOWN_TOKEN,
+            "foreign-token" => texts::live_test::FOREIGN_TOKEN,
+            "expired-token" => texts::live_test::EXPIRED_TOKEN,
+            "revoked-token" => texts::live_test::REVOKED_TOKEN,
+            "no-bearer" => texts::live_test::NO_BEARER_TOKEN,
+            "old-version" => texts::live_test::OLD_VERSION,
+            "doubled-path" => texts::live_test::URL_TWICE,
+            "users-in-base" => texts::live_test::URL_ENDS_IN_USERS,
             _ => return capitalize(self.rule.refusal_reason),
         };
         short.to_owned()

@@ -16,6 +16,7 @@ use crate::provisioning::resource_details;
 use crate::scim::percent;
 use crate::store::Snapshot;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::public_url::is_https;
@@ -200,7 +201,7 @@ impl CallView {
             path: if is_cut { format!("{path}…") } else { path },
             status: call.status,
             failed: call.failed,
-            duration: format_duration(call.duration_us),
+            duration: texts::formats::format_microseconds(call.duration_us),
             resource: self.resource(),
             configuration: self.configuration.clone(),
         }
@@ -246,15 +247,6 @@ fn shorten_path(path: &str) -> String {
     path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-/// Formats a duration given in microseconds.
-fn format_duration(us: i64) -> String {
-    match us {
-        ..1_000 => format!("{us} µs"),
-        1_000..1_000_000 => format!("{} ms", us / 1_000),
-        _ => format!("{} s", us / 1_000_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,10 +261,5 @@ mod tests {
     fn a_long_name_is_shortened_in_lists() {
         assert_eq!(shorten_name("Ann"), "Ann");
         assert_eq!(shorten_name(&"ü".repeat(5_000)), format!("{}…", "ü".repeat(120)));
-    }
-
-    #[test]
-    fn durations_have_the_unit_that_fits() {
-        assert_eq!([999, 1_500, 2_000_001].map(format_duration), ["999 µs", "1 ms", "2 s"]);
     }
 }

@@ -36,6 +36,7 @@ use crate::web::portal::one_time_secrets;
 use crate::web::portal::setup::steps::{AbsentToken, StepValues, StepView, build_steps, find_url_problem};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::portal::usage::{QuotaForm, UsageSection, read_changes};
 use crate::web::portal::webhooks::alerts::WebhookAlerts;
@@ -66,7 +67,16 @@ pub(crate) struct ConnectionView {
 }
 
 /// Titles of pages whose tab already has this text.
-const TAB_TITLES: [&str; 8] = ["Users", "Groups", "Requests", "Settings", "Credentials", "Setup", "Setup links", ""];
+const TAB_TITLES: [&str; 8] = [
+    texts::labels::USERS,
+    texts::labels::GROUPS,
+    texts::labels::REQUESTS,
+    texts::labels::SETTINGS,
+    texts::labels::CREDENTIALS,
+    texts::connections::SETUP,
+    texts::connections::SETUP_LINKS,
+    "",
+];
 
 impl ConnectionView {
     /// Reads the connection in the path.
@@ -134,7 +144,7 @@ impl ConnectionView {
 
     /// Label of the field of a form that deletes it.
     pub(crate) fn confirm_label(&self) -> String {
-        format!("Type {} to confirm", self.name())
+        texts::labels::label_confirmation(self.name())
     }
 
     /// Id of the account.
@@ -152,22 +162,22 @@ impl ConnectionView {
     pub(crate) fn summary(&self) -> String {
         let provider = self.overview.provider.name;
         let last = self.overview.configuration.last_seen.map_or_else(
-            || "no request yet".to_owned(),
-            |seen| format!("last request {}", format_ago(self.now - seen)),
+            || texts::connections::NO_REQUEST_YET.to_owned(),
+            |seen| texts::connections::say_last_request(&format_ago(self.now - seen)),
         );
-        format!("{provider} · {last} · {}", self.counts().replace(" and ", ", "))
+        texts::connections::summarize_connection(provider, &last, self.overview.users, self.overview.groups)
     }
 
     /// How many users and groups it has.
     pub(crate) fn counts(&self) -> String {
-        deleted::describe_counts(self.overview.users, self.overview.groups)
+        texts::formats::count_users_and_groups(self.overview.users, self.overview.groups)
     }
 
     /// When the newest valid token expires.
     pub(crate) fn token_end(&self) -> String {
         match self.newest_token {
-            Some((_, Some(end))) => format!("expires {}", format_until(end, self.now)),
-            _ => "never expires".to_owned(),
+            Some((_, Some(end))) => texts::labels::describe_expiry(Some(&format_until(end, self.now))),
+            _ => texts::labels::describe_expiry(None),
         }
     }
 
@@ -202,7 +212,7 @@ impl ConnectionView {
 
     /// Time since a timestamp, or `never`. Accepts a reference, as templates pass one.
     pub(crate) fn when(&self, at: impl Borrow<Option<i64>>) -> Cow<'static, str> {
-        at.borrow().map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_ago(self.now - at)))
+        at.borrow().map_or(Cow::Borrowed(texts::labels::NEVER), |at| Cow::Owned(format_ago(self.now - at)))
     }
 
     /// The recommended method, if it is an OAuth client.
@@ -354,7 +364,7 @@ struct NewCredentialsPage {
 pub(crate) async fn show_new_credentials(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "setup")?;
     let token = one_time_secrets::reveal_secret(&page_request, &admin.signed, connection.id())?;
-    let mut layout = connection.layout(&admin.signed, "Copy the URL and token");
+    let mut layout = connection.layout(&admin.signed, texts::connections::COPY_URL_AND_TOKEN);
     layout.visible_until = one_time_secrets::find_end(&page_request, &admin.signed)?;
     Ok(render_page(200, &NewCredentialsPage { layout, connection, token }))
 }
@@ -384,7 +394,7 @@ struct DeleteConnectionForm {
 /// `GET /connections/{id}/delete`
 pub(crate) async fn show_delete_connection(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "delete")?;
-    let layout = connection.layout(&admin.signed, "Delete");
+    let layout = connection.layout(&admin.signed, texts::labels::DELETE);
     Ok(render_page(200, &DeleteConnectionPage { layout, connection, problems: Vec::new(), purge: true }))
 }
 
@@ -397,8 +407,8 @@ pub(crate) async fn delete_connection(admin: PermittedAdmin<Delete>, page_reques
     let form = page_request.form::<DeleteConnectionForm>(&admin.signed).await?;
     let purge = form.purge == "on";
     if form.name.trim() != connection.name() {
-        let sentence = format!("Type the name exactly: {}", connection.name());
-        let layout = connection.layout(&admin.signed, "Delete");
+        let sentence = texts::labels::say_name_differs(connection.name());
+        let layout = connection.layout(&admin.signed, texts::labels::DELETE);
         let problems = vec![FormError { field: "name", sentence }];
         return Ok(render_page(422, &DeleteConnectionPage { layout, connection, problems, purge }));
     }
@@ -449,7 +459,7 @@ pub(crate) async fn show_provider_steps(admin: PermittedAdmin<Read>, page_reques
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "setup")?;
     let token = one_time_secrets::reveal_secret(&page_request, &admin.signed, connection.id())?;
     let clients = page_request.read_inline(|at| oauth::list_clients(at, &admin.context.scope, connection.id()))?;
-    let mut layout = connection.layout(&admin.signed, "Setup");
+    let mut layout = connection.layout(&admin.signed, texts::connections::SETUP);
     layout.visible_until = one_time_secrets::find_end(&page_request, &admin.signed)?;
     let client = clients.first().filter(|_| token.is_none()).map(|found| &found.client);
     let method = client.map_or(CredentialMethod::Token, |client| CredentialMethod::Client(client.authentication));

@@ -5,18 +5,18 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::messages::render_sentence;
 use crate::model::quota::QuotaKind;
 use crate::provisioning::directory::DirectoryResource;
 use crate::provisioning::directory::preview::{
-    self, AttributeFill, DOMAIN_SHARE_PERCENT, GROUPS_EXAMINED_MAX, OTHER_ADDRESSES_MAX, OtherConfiguration, Preview,
-    PreviewItem, PreviewProblem, PreviewProblemKind, USERS_EXAMINED_MAX,
+    self, AttributeFill, OtherConfiguration, Preview, PreviewItem, PreviewProblem, PreviewProblemKind,
 };
 use crate::provisioning::resource_details;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::{FormError, PageRequest, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::required_permission::Directory;
 
 #[derive(Template)]
@@ -100,14 +100,9 @@ impl PreviewPage {
     /// What was examined, if that is not everything.
     fn cut(&self) -> Option<String> {
         let examined = &self.preview.examined;
-        examined.is_cut.then(|| {
-            format!(
-                "Only a part was examined: {} users, {} groups and {} addresses of other connections. A preview examines at \
-                 most {USERS_EXAMINED_MAX} users, {GROUPS_EXAMINED_MAX} groups and {OTHER_ADDRESSES_MAX} addresses. The \
-                 numbers above are complete.",
-                examined.users, examined.groups, examined.other_addresses
-            )
-        })
+        examined
+            .is_cut
+            .then(|| texts::directory::say_partly_examined(examined.users, examined.groups, examined.other_addresses))
     }
 
     /// The attributes that at least one user has.
@@ -151,50 +146,15 @@ impl PreviewProblemView {
         let view = |item: &PreviewItem| PreviewItemView {
             name: item.name.clone(),
             path: item.resource_id.as_ref().map(|id| format!("/connections/{connection}/{folder}/{id}")),
-            users: item.users.map(|users| format!("{users} {}", if users == 1 { "user" } else { "users" })),
+            users: item.users.map(|users| texts::formats::count_users(users)),
             others: item.configurations.clone(),
         };
         Self {
-            heading: describe_problem(problem),
-            advice: explain_problem(problem.kind),
+            heading: texts::directory::describe_problem(problem.kind, problem.count),
+            advice: texts::directory::explain_problem(problem.kind),
             items: problem.items.iter().map(view).collect(),
             more: problem.count.saturating_sub(problem.items.len() as u64),
         }
-    }
-}
-
-/// The heading of a problem.
-fn describe_problem(problem: &PreviewProblem) -> String {
-    let count = problem.count;
-    let is_one = count == 1;
-    match problem.kind {
-        PreviewProblemKind::UsersWithoutEmail if is_one => "1 user has no e-mail address".to_owned(),
-        PreviewProblemKind::UsersWithoutEmail => format!("{count} users have no e-mail address"),
-        PreviewProblemKind::SharedEmails if is_one => "1 e-mail address is also in another connection".to_owned(),
-        PreviewProblemKind::SharedEmails => format!("{count} e-mail addresses are also in other connections"),
-        PreviewProblemKind::GroupsWithoutMembers if is_one => "1 group has no members".to_owned(),
-        PreviewProblemKind::GroupsWithoutMembers => format!("{count} groups have no members"),
-        PreviewProblemKind::UnmappedDomains if is_one => "1 e-mail domain is not expected".to_owned(),
-        PreviewProblemKind::UnmappedDomains => format!("{count} e-mail domains are not expected"),
-    }
-}
-
-/// What a problem means, and what to do.
-fn explain_problem(kind: PreviewProblemKind) -> String {
-    match kind {
-        PreviewProblemKind::UsersWithoutEmail => {
-            "Map an address at the identity provider if your application needs one.".to_owned()
-        }
-        PreviewProblemKind::SharedEmails => "Users of other connections of this customer have them as well: the same \
-             user may be provisioned twice. Remove the users from one of the connections, if it is the same user."
-            .to_owned(),
-        PreviewProblemKind::GroupsWithoutMembers => {
-            "Assign the members at the identity provider, too, or do not push these groups.".to_owned()
-        }
-        PreviewProblemKind::UnmappedDomains => format!(
-            "Fewer than {DOMAIN_SHARE_PERCENT} % of the users with an address have them, and no other connection of this \
-             customer has them. With a list of domains, all others are named here. Guests and test users are often among them."
-        ),
     }
 }
 
@@ -222,21 +182,10 @@ pub(crate) async fn show_preview(admin: PermittedAdmin<Directory>, page_request:
     let (preview, users, groups) = read.await?;
     let found = preview.problems.iter().filter(|problem| problem.count > 0);
     let found = found.map(|problem| PreviewProblemView::new(connection.id(), problem)).collect();
-    let layout = connection.layout(&admin.signed, if connection.is_staged() { "Preview" } else { "Data check" });
+    let layout = connection.layout(
+        &admin.signed,
+        if connection.is_staged() { texts::directory::PREVIEW } else { texts::directory::DATA_CHECK },
+    );
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(status, &PreviewPage { layout, connection, domains, problems, preview, found, users, groups }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn problems_are_sentences_with_their_number() {
-        for kind in PreviewProblemKind::ALL {
-            let describe = |count| describe_problem(&PreviewProblem { kind, count, items: Vec::new() });
-            assert!(describe(1).starts_with("1 ") && describe(2).starts_with("2 "), "{}", describe(1));
-            assert!(explain_problem(kind).ends_with('.'));
-        }
-    }
 }

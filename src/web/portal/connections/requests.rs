@@ -24,6 +24,7 @@ use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::Requests;
@@ -36,7 +37,12 @@ const TEXT_MAX_CHARS: usize = 200;
 /// Methods of the filter.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 /// Chips above the list: value of `only`, and label.
-const CHIPS: [(&str, &str); 4] = [("", "All"), ("changes", "Changes"), ("failed", "Rejected"), ("reads", "Searches")];
+const CHIPS: [(&str, &str); 4] = [
+    ("", texts::labels::ALL),
+    ("changes", texts::requests::CHANGES),
+    ("failed", texts::labels::REJECTED),
+    ("reads", texts::requests::SEARCHES),
+];
 
 /// Whether a chip selects the calls that read, or those that can change something; `None` for both.
 fn reads_of_chip(only: &str) -> Option<bool> {
@@ -124,15 +130,15 @@ impl RequestsQuery {
     /// The filters in words; empty if there are none.
     fn describe(&self) -> String {
         let filters = [
-            ("cause", &self.cause),
-            ("method", &self.method),
-            ("user or group", &self.resource),
-            ("text", &self.text),
-            ("from", &self.from),
-            ("to", &self.to),
+            (texts::requests::CAUSE, &self.cause),
+            (texts::requests::METHOD, &self.method),
+            (texts::requests::USER_OR_GROUP, &self.resource),
+            (texts::requests::TEXT, &self.text),
+            (texts::requests::FROM, &self.from),
+            (texts::requests::TO, &self.to),
         ];
         let given = filters.iter().filter(|(_, text)| !text.is_empty());
-        given.map(|(name, text)| format!("{name} {}", shorten_name(text))).collect::<Vec<_>>().join(", ")
+        given.map(|(name, text)| texts::labels::name_value(name, &shorten_name(text))).collect::<Vec<_>>().join(", ")
     }
 
     /// The query string of the first page with another chip.
@@ -165,7 +171,7 @@ impl RequestsQuery {
     fn problems(&self, zone: &TimeZoneChoice) -> Vec<FormError> {
         let is_wrong = |text: &str| !text.is_empty() && zone.parse_timestamp(text).is_none();
         let fields = [("from", &self.from), ("to", &self.to)].into_iter().filter(|(_, text)| is_wrong(text));
-        let sentence = |text: &str| format!("“{text}” is not a valid time. Write it like 2026-07-14T09:30.");
+        let sentence = texts::requests::say_time_invalid;
         fields.map(|(field, text)| FormError { field, sentence: sentence(text) }).collect()
     }
 
@@ -205,7 +211,7 @@ impl RequestsPage {
 
     /// The time fields: name, label and value.
     fn times(&self) -> [(&'static str, &'static str, &str); 2] {
-        [("from", "From", &self.query.from), ("to", "To", &self.query.to)]
+        [("from", texts::requests::LABEL_FROM, &self.query.from), ("to", texts::requests::LABEL_TO, &self.query.to)]
     }
 
     /// Whether the search stopped before the page was full, with older calls left.
@@ -243,7 +249,7 @@ pub(crate) async fn list_calls(admin: PermittedAdmin<Requests>, page_request: Pa
     let (lines, next) =
         page_request.read(move |at| read_call_lines(at, &scope, reader, &configuration, (&filter, PER_PAGE))).await?;
     let (count, lines) = (lines.len(), group_repeated(lines, &admin.signed.zone()));
-    let mut layout = connection.layout(&admin.signed, "Requests");
+    let mut layout = connection.layout(&admin.signed, texts::labels::REQUESTS);
     layout.refresh = (query.before.is_empty() && query.to.is_empty() && problems.is_empty()).then_some(2);
     let (is_any_zone, zone) = (admin.signed.zone.is_none(), zone.name().to_owned());
     let status = if problems.is_empty() { 200 } else { 422 };

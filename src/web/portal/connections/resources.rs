@@ -27,10 +27,9 @@ use crate::web::portal::connections::log_view::{CallLine, LogReader, read_call_l
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, render_page};
-use crate::web::portal::list_pages::{
-    PER_PAGE, PageLinks, build_list_url, separate_thousands, split_position, trim_search_text,
-};
+use crate::web::portal::list_pages::{PER_PAGE, PageLinks, build_list_url, split_position, trim_search_text};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::Directory;
 
@@ -62,8 +61,8 @@ impl ListedKind {
 
     fn title(self) -> &'static str {
         match self {
-            Self::Users => "Users",
-            Self::Groups => "Groups",
+            Self::Users => texts::labels::USERS,
+            Self::Groups => texts::labels::GROUPS,
         }
     }
 }
@@ -145,12 +144,12 @@ impl ResourcesListPage {
 
     /// The total with separators, such as `100,000`.
     fn total_text(&self) -> String {
-        separate_thousands(self.total().unsigned_abs())
+        texts::formats::group_digits(self.total().unsigned_abs())
     }
 
     /// Chips above the users: value of `active`, and label.
     fn states() -> [(&'static str, &'static str); 3] {
-        [("", "All"), ("on", "Active"), ("off", "Deactivated")]
+        [("", texts::labels::ALL), ("on", texts::labels::ACTIVE), ("off", texts::labels::DEACTIVATED)]
     }
 
     fn is_full(&self) -> bool {

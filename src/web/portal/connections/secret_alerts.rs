@@ -7,6 +7,7 @@ use crate::management::oauth::{EndingSecret, list_clients, list_ending_secrets};
 use crate::model::audit_context::AccountScope;
 use crate::model::oauth::{OauthClientState, SECRET_WARNING_DAYS, find_warning_days};
 use crate::store::Snapshot;
+use crate::web::portal::texts;
 
 const DAY: Millis = 24 * 60 * 60 * 1000;
 /// Most warnings on a page.
@@ -33,11 +34,9 @@ impl SecretAlertLine {
         let days = find_warning_days(ending.expires_at, now)?;
         let (label, end) = (&ending.client_label, format_until(ending.expires_at, now));
         let sentence = if days == 0 {
-            format!("The secret of “{label}” ended {end}. It gets no access tokens, so provisioning has stopped.")
+            texts::credentials::warn_secret_ended(label, &end)
         } else {
-            format!(
-                "The secret of “{label}” ends {end}. From then on it gets no access tokens, and provisioning stops."
-            )
+            texts::credentials::warn_secret_ends(label, &end)
         };
         Some(Self { ending, sentence, days })
     }

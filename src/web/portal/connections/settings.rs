@@ -21,6 +21,7 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::required_permission::Create;
 use crate::web::state::AppState;
 
@@ -75,8 +76,8 @@ impl SettingsPage {
     fn presets() -> [(Preset, String); 5] {
         Preset::ALL.map(|preset| {
             let about = match preset {
-                Preset::Standard => "Standard".to_owned(),
-                Preset::Strict => "Strict: rejects what the standard leaves open".to_owned(),
+                Preset::Standard => texts::connection_settings::PRESET_STANDARD.to_owned(),
+                Preset::Strict => texts::connection_settings::PRESET_STRICT.to_owned(),
                 _ => providers::list_names_with_preset(preset),
             };
             (preset, about)
@@ -113,7 +114,7 @@ fn settings_page(
     values.insert("preset".to_owned(), present.switches.preset.as_str().to_owned());
     values.extend(fields);
     let status = if problems.is_empty() { 200 } else { 422 };
-    let layout = connection.layout(&admin.signed, "Settings");
+    let layout = connection.layout(&admin.signed, texts::labels::SETTINGS);
     let preview = values.get("part").is_some_and(|part| part == "preset") && problems.is_empty();
     let preset = values.get("preset").and_then(|key| key.parse::<Preset>().ok()).filter(|_| preview);
     let chosen_preset = preset.map(|preset| {
@@ -142,10 +143,7 @@ pub(crate) async fn save_settings(admin: PermittedAdmin<Create>, page_request: P
         }
         "hold" => (hold_form::read_changes(&fields), "windowMinutes"),
         _ => {
-            return Err(PageError::Failed {
-                status: 400,
-                detail: "This form is of another version of the page. Reload it and try again.".to_owned(),
-            });
+            return Err(PageError::Failed { status: 400, detail: texts::errors::FORM_OF_OTHER_VERSION.to_owned() });
         }
     };
     let is_unconfirmed = part == "preset" && !fields.contains_key("confirmed");
@@ -160,8 +158,7 @@ pub(crate) async fn save_settings(admin: PermittedAdmin<Create>, page_request: P
     match changed {
         Ok(_) => Ok(redirect_to(&format!("/connections/{id}/settings?done=saved")).finish()),
         Err(error) if error.is_about_input() => {
-            let problems =
-                vec![FormError { field, sentence: format!("Nothing was changed: {}.", render_message(&error)) }];
+            let problems = vec![FormError { field, sentence: texts::labels::say_nothing_changed(&error) }];
             settings_page(&admin, &page_request.state, &id, fields, problems)
         }
         Err(error) => Err(error.into()),
@@ -172,7 +169,7 @@ fn parse_names(fields: &SettingsForm) -> Result<SettingsChange, Vec<FormError>> 
     let text = |name: &str| fields.get(name).map_or("", |text| text.trim()).to_owned();
     let (name, provider) = (text("name"), text("provider"));
     let mut problems = Vec::new();
-    if let Err(error) = names::check_name("The name", &name) {
+    if let Err(error) = names::check_name(texts::labels::THE_NAME, &name) {
         problems.push(FormError { field: "name", sentence: render_message(&error) });
     }
     if !provider.is_empty()
@@ -191,6 +188,7 @@ fn parse_names(fields: &SettingsForm) -> Result<SettingsChange, Vec<FormError>> 
 
 fn parse_preset(fields: &SettingsForm) -> Result<SettingsChange, Vec<FormError>> {
     let preset = fields.get("preset").and_then(|key| key.parse::<Preset>().ok());
-    let problem = || vec![FormError { field: "preset", sentence: "Choose one of the presets.".to_owned() }];
+    let problem =
+        || vec![FormError { field: "preset", sentence: texts::connection_settings::CHOOSE_PRESET.to_owned() }];
     preset.map(|preset| SettingsChange { preset: Some(preset), ..SettingsChange::default() }).ok_or_else(problem)
 }

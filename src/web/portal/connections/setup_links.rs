@@ -30,6 +30,7 @@ use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to,
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::setup::brand::BrandView;
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::required_permission::{MintTokens, RequiredPermission, Tokens};
 
 /// Newest tokens that are read to find those that are valid. At most two are.
@@ -38,8 +39,12 @@ const TOKENS_READ_MAX: u32 = 50;
 const LINKS_MAX: u32 = 100;
 
 /// Lifetimes to choose from: the value of the form in seconds, and its label.
-const LIFETIMES: [(&str, &str); 4] =
-    [("3600", "1 hour"), ("86400", "1 day"), ("604800", "7 days"), ("2592000", "30 days")];
+const LIFETIMES: [(&str, &str); 4] = [
+    ("3600", texts::labels::ONE_HOUR),
+    ("86400", texts::labels::ONE_DAY),
+    ("604800", texts::labels::DAYS_7),
+    ("2592000", texts::labels::DAYS_30),
+];
 /// The lifetime that a form begins with.
 const LIFETIME_DEFAULT: &str = "604800";
 
@@ -92,8 +97,8 @@ impl SetupLinksPage {
             (LinkPurpose::ReplaceToken, None) => Some(Cow::Borrowed(link.purpose.label())),
             (LinkPurpose::ReplaceToken, Some(id)) => {
                 let client = self.clients.iter().find(|(of, _)| of == id);
-                let label = client.map(|(_, label)| format!("Replace the secret of “{label}”"));
-                Some(label.map_or(Cow::Borrowed("Replace a client secret"), Cow::Owned))
+                let label = client.map(|(_, label)| texts::setup::describe_secret_purpose(Some(label)));
+                Some(label.map_or(Cow::Owned(texts::setup::describe_secret_purpose(None)), Cow::Owned))
             }
         }
     }
@@ -104,9 +109,9 @@ impl SetupLinksPage {
 
     fn state(&self, link: &SetupLink) -> &'static str {
         match link.ended_at {
-            Some(_) => "Ended",
-            None if self.is_live(link) => "Live",
-            None => "Expired",
+            Some(_) => texts::labels::ENDED,
+            None if self.is_live(link) => texts::labels::LIVE,
+            None => texts::labels::EXPIRED,
         }
     }
 
@@ -120,7 +125,7 @@ impl SetupLinksPage {
 
     /// Name of the provider that a link is limited to, or `any`.
     fn provider_of(link: &SetupLink) -> &str {
-        let Some(key) = link.provider.as_deref() else { return "any" };
+        let Some(key) = link.provider.as_deref() else { return texts::labels::ANY };
         providers::find_provider(key).map_or(key, |provider| provider.name)
     }
 }
@@ -154,10 +159,10 @@ impl SetupLinkForm {
             [find_lifetime_problem(&self.life), find_note_problem(&self.note)].into_iter().flatten().collect();
         let mut note = |field, sentence: String| problems.push(FormError { field, sentence });
         if !self.provider.is_empty() && providers::find_provider(&self.provider).is_none() {
-            note("provider", "Choose one of the providers, or none.".to_owned());
+            note("provider", texts::setup::CHOOSE_PROVIDER_OR_NONE.to_owned());
         }
         if self.read_purpose().is_none() && !self.names_client() {
-            note("purpose", "Choose what the link is for.".to_owned());
+            note("purpose", texts::setup::CHOOSE_PURPOSE.to_owned());
         }
         problems
     }
@@ -176,14 +181,14 @@ impl SetupLinkForm {
 /// Why a lifetime is none of those to choose from.
 fn find_lifetime_problem(life: &str) -> Option<FormError> {
     let is_known = LIFETIMES.iter().any(|(seconds, _)| *seconds == life);
-    (!is_known).then(|| FormError { field: "life", sentence: "Choose when it expires.".to_owned() })
+    (!is_known).then(|| FormError { field: "life", sentence: texts::credentials::CHOOSE_EXPIRY.to_owned() })
 }
 
 /// Why a label cannot be used.
 fn find_note_problem(note: &str) -> Option<FormError> {
     let note = note.trim();
     let is_wrong = note.chars().count() > NOTE_MAX_CHARS || note.chars().any(char::is_control);
-    let sentence = format!("The label can have at most {NOTE_MAX_CHARS} characters, on one line.");
+    let sentence = texts::setup::say_label_too_long(NOTE_MAX_CHARS);
     is_wrong.then_some(FormError { field: "note", sentence })
 }
 
@@ -202,10 +207,11 @@ async fn list_page<N: RequiredPermission>(
     };
     let (links, clients) = page_request.read(read).await?;
     let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
-    let reached = live
-        .reached_step()
-        .map_or_else(|| "Not started".to_owned(), |(number, total, title)| format!("{number} of {total}: {title}"));
-    let layout = connection.layout(&admin.signed, "Setup links");
+    let reached = live.reached_step().map_or_else(
+        || texts::setup::NOT_STARTED.to_owned(),
+        |(number, total, title)| texts::setup::describe_progress(number, total, title),
+    );
+    let layout = connection.layout(&admin.signed, texts::connections::SETUP_LINKS);
     let status = if problems.is_empty() { 200 } else { 422 };
     let is_asked = page_request.query::<LinksQuery>().is_ok_and(|query| !query.new.is_empty());
     Ok(render_page(status, &SetupLinksPage { layout, connection, links, clients, reached, form, problems, is_asked }))
@@ -269,12 +275,9 @@ fn find_rotation_problem(
     let live = |token: &&StoredToken| token.state(now) == TokenState::Live;
     let sentence = match (all.iter().filter(live).any(|token| token.first_used_at.is_some()), has_client) {
         (true, _) => return Ok(None),
-        (false, true) => {
-            "No token of this connection is in use: it uses an OAuth client. Choose to replace its secret; if the client has none, \
-             change the client under Credentials."
-        }
+        (false, true) => texts::setup::CLIENT_IN_USE,
         (false, false) if all.iter().any(|token| live(&token)) => return Ok(None),
-        (false, false) => "This connection has no token that works. Choose the setup as the purpose.",
+        (false, false) => texts::setup::NO_TOKEN_TO_REPLACE,
     };
     Ok(Some(FormError { field: "purpose", sentence: sentence.to_owned() }))
 }
@@ -289,7 +292,7 @@ fn find_client_problem(
     if clients.iter().any(|found| found.client.client_id == client) {
         return Ok(None);
     }
-    let sentence = "This OAuth client has no secret, or was deleted or disabled. Choose another purpose.".to_owned();
+    let sentence = texts::setup::CLIENT_NOT_USABLE.to_owned();
     Ok(Some(FormError { field: "purpose", sentence }))
 }
 
@@ -317,12 +320,8 @@ impl NewSetupLinkPage {
 
 /// A `mailto:` URL with a text that contains a link for the setup of a product.
 fn build_mail_url(product: &str, address: &str) -> String {
-    let subject = format!("Set up user provisioning for {product}");
-    let body = format!(
-        "Hello,\r\n\r\nwith this link you connect your identity provider to {product}:\r\n\r\n{address}\r\n\r\nThe page has \
-         the steps and checks the connection. You need no account. Please do not forward the link: it can create \
-         credentials.\r\n"
-    );
+    let subject = texts::setup::write_mail_subject(product);
+    let body = texts::setup::write_mail(product, address);
     let encode = |text: &str| utf8_percent_encode(text, percent::RESERVED).to_string();
     format!("mailto:?subject={}&body={}", encode(&subject), encode(&body))
 }
@@ -331,7 +330,7 @@ fn build_mail_url(product: &str, address: &str) -> String {
 pub(crate) async fn show_new_link(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "links")?;
     let address = one_time_secrets::reveal_secret(&page_request, &admin.signed, &link_secret_context(connection.id()))?;
-    let layout = connection.layout(&admin.signed, "Send this link");
+    let layout = connection.layout(&admin.signed, texts::setup::SEND_THIS_LINK);
     let brand = BrandView::read(&page_request.state)?;
     let product = brand.product().unwrap_or_else(|| connection.name()).to_owned();
     Ok(render_page(200, &NewSetupLinkPage { layout, connection, address, product }))

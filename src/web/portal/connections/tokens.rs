@@ -28,6 +28,7 @@ use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to,
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
 use crate::web::required_permission::{MintTokens, Read, Tokens};
 use crate::web::state::AppState;
 
@@ -41,11 +42,11 @@ const OVERLAP: Millis = DAY;
 
 /// Lifetimes to choose from: the value of the form in days, and its label.
 const LIFETIMES: [(&str, &str); 5] = [
-    ("", "Never"),
-    ("30", "After 30 days"),
-    ("90", "After 90 days"),
-    ("180", "After 180 days"),
-    ("365", "After a year"),
+    ("", texts::credentials::NEVER_EXPIRES),
+    ("30", texts::credentials::AFTER_30_DAYS),
+    ("90", texts::credentials::AFTER_90_DAYS),
+    ("180", texts::credentials::AFTER_180_DAYS),
+    ("365", texts::credentials::AFTER_A_YEAR),
 ];
 
 #[derive(Template)]
@@ -76,9 +77,9 @@ impl TokensPage {
 
     fn state(&self, token: &StoredToken) -> &'static str {
         match token.state(self.connection.now) {
-            TokenState::Live => "Live",
-            TokenState::Expired => "Expired",
-            TokenState::Revoked => "Revoked",
+            TokenState::Live => texts::labels::LIVE,
+            TokenState::Expired => texts::labels::EXPIRED,
+            TokenState::Revoked => texts::credentials::REVOKED,
         }
     }
 
@@ -148,7 +149,7 @@ impl TokensPage {
 
 /// When a token expires, in words.
 fn token_end(token: &StoredToken, now: Millis) -> Cow<'static, str> {
-    token.expires_at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_until(at, now)))
+    token.expires_at.map_or(Cow::Borrowed(texts::labels::NEVER), |at| Cow::Owned(format_until(at, now)))
 }
 
 /// `GET /connections/{id}/tokens`
@@ -175,7 +176,7 @@ async fn list_page(
     let (scope, id) = (scope.clone(), connection.id().to_owned());
     let tokens =
         read_blocking(&state.store, owner, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)).await?;
-    let layout = connection.layout(signed, "Credentials");
+    let layout = connection.layout(signed, texts::labels::CREDENTIALS);
     let status = if problems.is_empty() { 200 } else { 422 };
     let mut tokens_page = TokensPage { layout, connection, tokens, clients, secret_alerts, problems };
     // Until the first use, and during a rotation.
@@ -197,7 +198,7 @@ pub(crate) async fn revoke_all_tokens(admin: PermittedAdmin<Tokens>, page_reques
     let form = page_request.form::<RevokeAllForm>(&admin.signed).await?;
     let id = connection.id().to_owned();
     if form.name.trim() != connection.name() {
-        let problem = FormError { field: "name", sentence: format!("Type the name exactly: {}", connection.name()) };
+        let problem = FormError { field: "name", sentence: texts::labels::say_name_differs(connection.name()) };
         return list_page(&page_request.state, &admin.context.scope, &admin.signed, &id, vec![problem]).await;
     }
     let (context, target_id) = (admin.context, id.clone());
@@ -241,14 +242,14 @@ struct TokenForm {
 impl TokenForm {
     fn problems(&self) -> Vec<FormError> {
         let mut problems = Vec::new();
-        if let Err(error) = names::check_name("The name", &self.label) {
+        if let Err(error) = names::check_name(texts::labels::THE_NAME, &self.label) {
             problems.push(FormError { field: "label", sentence: render_message(&error) });
         }
         if parse_life(&self.life, 0).is_none() {
-            problems.push(FormError { field: "life", sentence: "Choose when it expires.".to_owned() });
+            problems.push(FormError { field: "life", sentence: texts::credentials::CHOOSE_EXPIRY.to_owned() });
         }
         if self.rights.parse::<TokenRights>().is_err() {
-            problems.push(FormError { field: "rights", sentence: "Choose the scope.".to_owned() });
+            problems.push(FormError { field: "rights", sentence: texts::credentials::CHOOSE_SCOPE.to_owned() });
         }
         problems
     }
@@ -284,14 +285,14 @@ async fn render_new_token(
     .await?;
     let status = if problems.is_empty() { 200 } else { 422 };
     let has_live = tokens.iter().any(|token| token.state(now) == TokenState::Live);
-    let layout = connection.layout(&admin.signed, "New token");
+    let layout = connection.layout(&admin.signed, texts::credentials::NEW_TOKEN);
     Ok(render_page(status, &NewTokenPage { layout, connection, form, problems, has_live }))
 }
 
 /// `GET /connections/{id}/tokens/new`
 pub(crate) async fn show_new_token(admin: PermittedAdmin<MintTokens>, page_request: PageRequest) -> PageResult {
-    let label =
-        format!("Created on {}", clock::format_rfc3339(clock::current_millis()).split('T').next().unwrap_or_default());
+    let today = clock::format_rfc3339(clock::current_millis());
+    let label = texts::credentials::label_new_token(today.split('T').next().unwrap_or_default());
     let form = TokenForm { label, rights: TokenRights::All.as_str().to_owned(), ..TokenForm::default() };
     render_new_token(&admin, &page_request.state, page_request.path_parameter("id"), form, Vec::new()).await
 }
@@ -379,7 +380,7 @@ pub(crate) async fn show_token(admin: PermittedAdmin<Tokens>, page_request: Page
             &page_request.state,
             &admin.context.scope,
             &admin.signed,
-            "Token",
+            texts::labels::TOKEN,
             &token_path_ids(&page_request),
         )?,
     ))
@@ -396,8 +397,9 @@ struct UpdateTokenForm {
 pub(crate) async fn update_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
     let ids = token_path_ids(&page_request);
     let form = page_request.form::<UpdateTokenForm>(&admin.signed).await?;
-    let mut found = read_token_page(&page_request.state, &admin.context.scope, &admin.signed, "Token", &ids)?;
-    if let Err(error) = names::check_name("The name", &form.label) {
+    let mut found =
+        read_token_page(&page_request.state, &admin.context.scope, &admin.signed, texts::labels::TOKEN, &ids)?;
+    if let Err(error) = names::check_name(texts::labels::THE_NAME, &form.label) {
         found.problems = vec![FormError { field: "label", sentence: render_message(&error) }];
         found.typed = form.label;
         return Ok(render_page(422, &found));
@@ -431,7 +433,7 @@ pub(crate) async fn show_revoke_token(admin: PermittedAdmin<Tokens>, page_reques
         &page_request.state,
         &admin.context.scope,
         &admin.signed,
-        "Revoke a token",
+        texts::credentials::REVOKE_TOKEN,
         &token_path_ids(&page_request),
     )?;
     Ok(render_page(200, &RevokeTokenPage { layout, connection, token }))

@@ -7,6 +7,7 @@ use crate::model::audit_context::AccountScope;
 use crate::model::traffic::{HOUR_MS, HourlyCalls};
 use crate::store::{Snapshot, Store};
 use crate::web::portal::layout::PageError;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 
 /// Number of hours.
@@ -89,14 +90,12 @@ impl TrafficChart {
 
     /// The totals, such as `2204 accepted · 40 rejected`.
     pub(crate) fn totals(&self) -> String {
-        let missed = self.missed();
-        let more = if missed > 0 { format!(" · {missed} not recorded (log was full)") } else { String::new() };
-        format!("{} accepted · {} rejected{more}", self.accepted(), self.refused())
+        texts::requests::describe_totals(self.accepted(), self.refused(), self.missed())
     }
 
     /// The busiest hour, as a sentence.
     pub(crate) fn peak(&self) -> String {
-        format!("Peak hour: {}.", self.most)
+        texts::requests::describe_peak(self.most)
     }
 
     /// Summary of the chart in sentences.
@@ -116,7 +115,7 @@ impl TrafficChart {
                 }
             }
             let (accepted, rejected) = (hour.accepted, hour.refused);
-            let label = format!("{}: {accepted} accepted, {rejected} rejected", clock_of(hour.hour));
+            let label = texts::requests::describe_hour(&clock_of(hour.hour), accepted, rejected);
             HourBar { x: index * STEP, parts, label, query: hour_query(hour.hour) }
         };
         (0_i64..).zip(&self.hours).filter(|(_, hour)| hour.total() > 0).map(build).collect()
@@ -145,7 +144,7 @@ fn minute_of(at: Millis) -> String {
 }
 
 fn clock_of(hour: i64) -> String {
-    format!("{} UTC", minute_of(hour * HOUR_MS).get(11..).unwrap_or_default())
+    minute_of(hour * HOUR_MS).get(11..).unwrap_or_default().to_owned()
 }
 
 /// Query of the request log for the calls of an hour. The end is its last minute, which the log includes.

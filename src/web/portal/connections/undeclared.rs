@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use crate::management::schema_extensions::undeclared::{self, AttributeDeclaration, UNDECLARED_MAX};
-use crate::messages::render_message;
 use crate::scim::schema::DataType;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::connections::undeclared_rows::{UndeclaredRow, read_undeclared_rows};
 use crate::web::portal::forms::{FormError, PageRequest, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::required_permission::{Create, Read};
 
 /// Suggested URN for attributes that are sent without one.
@@ -65,7 +65,7 @@ async fn undeclared_page<N>(
         let of = rows.iter().find(|row| row.needs_schema()).map_or("User", |row| &row.entry.used.resource_type);
         format!("{SUGGESTED_SCHEMA}:{of}")
     });
-    let layout = connection.layout(&admin.signed, "Attributes that are not stored");
+    let layout = connection.layout(&admin.signed, texts::directory::ATTRIBUTES_NOT_STORED);
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(status, &UndeclaredPage { layout, connection, rows, schema, problems }))
 }
@@ -124,7 +124,7 @@ pub(crate) async fn declare_undeclared(admin: PermittedAdmin<Create>, page_reque
         Ok(()) => Ok(redirect_to(&format!("/connections/{}?done=declared", connection.id())).finish()),
         Err(error) if error.is_about_input() => {
             let field = if matches!(error.field(), Some("schema" | "id")) { "schema" } else { "attributes" };
-            let sentence = format!("Nothing was declared: {}.", render_message(&error));
+            let sentence = texts::directory::say_nothing_declared(&error);
             undeclared_page(&admin, &page_request, &fields, vec![FormError { field, sentence }]).await
         }
         Err(error) => Err(error.into()),

@@ -7,6 +7,7 @@ use crate::model::audit_context::AccountScope;
 use crate::scim::schema::DataType;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::PageError;
+use crate::web::portal::texts;
 
 /// Most attributes on the page of the connection.
 const SUMMARY_ROWS: usize = 6;
@@ -40,8 +41,8 @@ impl UndeclaredRow {
 
     /// The type of the value that was sent.
     pub(crate) fn sent_type(&self) -> String {
-        let kind = self.entry.used.kind.map_or("empty", DataType::as_str);
-        if self.entry.used.multi_valued { format!("list of {kind}") } else { kind.to_owned() }
+        let kind = self.entry.used.kind.map_or(texts::directory::EMPTY_VALUE, DataType::as_str);
+        if self.entry.used.multi_valued { texts::directory::name_list_type(kind) } else { kind.to_owned() }
     }
 
     /// Whether the admin must choose its schema.

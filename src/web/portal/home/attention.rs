@@ -15,6 +15,7 @@ use crate::web::portal::connections::hold::HoldAlerts;
 use crate::web::portal::connections::secret_alerts::SecretAlerts;
 use crate::web::portal::settings::doctor::running_state;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
 use crate::web::portal::webhooks::alerts::{WebhookAlertLine, WebhookAlerts};
 use crate::web::state::AppState;
 
@@ -106,11 +107,11 @@ fn list_server_items(sources: &AttentionSources<'_>) -> Vec<AttentionItem> {
         AttentionItem {
             urgency: if is_problem { Urgency::ServerProblem } else { Urgency::ServerWarning },
             class: if is_problem { "failing" } else { "quiet" },
-            mark: "Server",
+            mark: texts::home::SERVER,
             title: finding.subject.to_owned(),
             subtitle: String::new(),
             sentence: format!("{}{next}", finding.message),
-            action: Some(("Details", "/settings/doctor".to_owned())),
+            action: Some((texts::home::DETAILS, "/settings/doctor".to_owned())),
         }
     };
     found.into_iter().map(item).collect()
@@ -125,11 +126,11 @@ fn list_connection_items(sources: &AttentionSources<'_>) -> Result<Vec<Attention
         .map(|line| AttentionItem {
             urgency: Urgency::Held,
             class: "held",
-            mark: "Held",
+            mark: texts::home::HELD,
             title: line.name,
             subtitle: String::new(),
-            sentence: format!("{} Your application gets none of its changes until you decide.", line.sentence),
-            action: Some(("Decide", format!("/connections/{}/hold", line.id))),
+            sentence: texts::home::describe_hold(&line.sentence),
+            action: Some((texts::home::DECIDE, format!("/connections/{}/hold", line.id))),
         })
         .collect();
     for one in sources.all {
@@ -137,7 +138,7 @@ fn list_connection_items(sources: &AttentionSources<'_>) -> Result<Vec<Attention
         let (urgency, mark) = match one.status {
             ConnectionStatus::Failing => (Urgency::Failing, one.status.label()),
             ConnectionStatus::Quiet => (Urgency::Quiet, one.status.label()),
-            ConnectionStatus::Waiting if is_rejected => (Urgency::Rejected, "Rejected"),
+            ConnectionStatus::Waiting if is_rejected => (Urgency::Rejected, texts::labels::REJECTED),
             _ => continue,
         };
         let path = format!("/connections/{}", one.configuration.id);
@@ -148,7 +149,7 @@ fn list_connection_items(sources: &AttentionSources<'_>) -> Result<Vec<Attention
             title: one.configuration.connection_name.clone(),
             subtitle: format!("{} · {}", one.account_name, one.provider.name),
             sentence: one.describe_status(sources.now),
-            action: Some(("Open", path)),
+            action: Some((texts::labels::OPEN, path)),
         });
     }
     Ok(items)
@@ -156,18 +157,14 @@ fn list_connection_items(sources: &AttentionSources<'_>) -> Result<Vec<Attention
 
 fn list_webhook_items(sources: &AttentionSources<'_>) -> Result<Vec<AttentionItem>> {
     let alerts = WebhookAlerts::read(sources.at, sources.signed, sources.scope, sources.now)?;
-    let item = |line: WebhookAlertLine| {
-        let last =
-            if line.last_error.is_empty() { String::new() } else { format!(" Last error: {}.", line.last_error) };
-        AttentionItem {
-            urgency: Urgency::Undelivered,
-            class: "failing",
-            mark: "Webhook",
-            action: Some((if line.is_stopped { "Resume" } else { "Open" }, line.lane_path())),
-            title: line.webhook_name,
-            subtitle: "Events do not reach your application".to_owned(),
-            sentence: format!("{}{last}", line.sentence),
-        }
+    let item = |line: WebhookAlertLine| AttentionItem {
+        urgency: Urgency::Undelivered,
+        class: "failing",
+        mark: texts::labels::WEBHOOK,
+        action: Some((if line.is_stopped { texts::home::RESUME } else { texts::labels::OPEN }, line.lane_path())),
+        title: line.webhook_name,
+        subtitle: texts::home::EVENTS_NOT_DELIVERED.to_owned(),
+        sentence: texts::home::add_last_error(&line.sentence, &line.last_error),
     };
     Ok(alerts.lines.into_iter().map(item).collect())
 }
@@ -186,14 +183,11 @@ fn list_expiring_items(sources: &AttentionSources<'_>) -> Result<Vec<AttentionIt
             AttentionItem {
                 urgency: if is_urgent { Urgency::ExpiresSoon } else { Urgency::Expires },
                 class: if is_urgent { "failing" } else { "quiet" },
-                mark: "Token",
+                mark: texts::labels::TOKEN,
                 title: token.connection_name,
                 subtitle: token.label,
-                sentence: format!(
-                    "This token expires {}. Create a new one, and enter it at the identity provider.",
-                    format_until(token.expires_at, now)
-                ),
-                action: Some((if may_replace { "Replace" } else { "Open" }, path)),
+                sentence: texts::home::say_token_expires(&format_until(token.expires_at, now)),
+                action: Some((if may_replace { texts::home::REPLACE } else { texts::labels::OPEN }, path)),
             }
         })
         .collect();
@@ -201,8 +195,8 @@ fn list_expiring_items(sources: &AttentionSources<'_>) -> Result<Vec<AttentionIt
         items.push(AttentionItem {
             urgency: if line.has_ended() { Urgency::Expired } else { Urgency::Expires },
             class: if line.has_ended() { "failing" } else { "quiet" },
-            mark: "Secret",
-            action: may_replace.then(|| ("Replace", line.client_path())),
+            mark: texts::labels::SECRET,
+            action: may_replace.then(|| (texts::home::REPLACE, line.client_path())),
             title: line.connection_name().to_owned(),
             subtitle: String::new(),
             sentence: line.sentence,
@@ -217,14 +211,10 @@ fn find_unused_item(sources: &AttentionSources<'_>) -> Option<AttentionItem> {
         one.status == ConnectionStatus::Waiting && sources.now - one.configuration.created_at > UNUSED_AFTER
     };
     let count = sources.all.iter().filter(is_unused).count();
-    let (title, sentence) = match count {
-        0 => return None,
-        1 => ("1 connection".to_owned(), "Created more than a week ago and never used. Send its admin a setup link."),
-        _ => (
-            format!("{count} connections"),
-            "Created more than a week ago and never used. Send their admins a setup link.",
-        ),
-    };
+    if count == 0 {
+        return None;
+    }
+    let (title, sentence) = texts::home::describe_unused(count);
     Some(AttentionItem {
         urgency: Urgency::Unused,
         class: ConnectionStatus::Waiting.key(),
@@ -232,6 +222,6 @@ fn find_unused_item(sources: &AttentionSources<'_>) -> Option<AttentionItem> {
         title,
         subtitle: String::new(),
         sentence: sentence.to_owned(),
-        action: Some(("Review", format!("/connections?state={}", ConnectionStatus::Waiting.key()))),
+        action: Some((texts::home::REVIEW, format!("/connections?state={}", ConnectionStatus::Waiting.key()))),
     })
 }

@@ -27,6 +27,7 @@ use crate::web::portal::home::attention::{AttentionItem, AttentionSources, list_
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::AnyAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
 use crate::web::public_url::is_https;
 
 /// Changes on the page.
@@ -126,7 +127,7 @@ pub(super) async fn show_home(admin: AnyAdmin, page_request: PageRequest) -> Pag
 fn build_layout(signed: &SignedIn, badges: NavigationBadges) -> PageLayout {
     let mut signed = signed.clone();
     signed.badges = badges;
-    PageLayout::new("Home", Some(&signed), NavigationEntry::Home)
+    PageLayout::new(texts::home::HOME, Some(&signed), NavigationEntry::Home)
 }
 
 /// The newest requests over all connections that changed something or were rejected.
@@ -193,11 +194,11 @@ fn list_steps(sources: &AttentionSources<'_>) -> Result<Vec<ProductionStep>> {
     let is_read = delivery::has_readers(sources.at)? || !webhooks::list_webhooks(sources.at, sources.scope)?.is_empty();
     let step = |is_done, text, path| ProductionStep { is_done, text, path };
     Ok(vec![
-        step(!sources.all.is_empty(), "Add a connection", "/connections/new"),
-        step(sources.all.iter().any(|one| one.users > 0), "Receive the first user", "/connections"),
-        step(is_read, "Read the event feed, or add a webhook", "/app"),
-        step(is_https(&state.server.public_url()), "Set a public HTTPS URL", "/settings/server"),
-        step(state.server.settings.backups.is_some(), "Schedule backups", "/settings/backup"),
-        step(admins::count_active_owners(sources.at)? > 1, "Add a second owner", "/settings/people/new"),
+        step(!sources.all.is_empty(), texts::labels::ADD_CONNECTION, "/connections/new"),
+        step(sources.all.iter().any(|one| one.users > 0), texts::home::RECEIVE_FIRST_USER, "/connections"),
+        step(is_read, texts::home::READ_EVENTS, "/app"),
+        step(is_https(&state.server.public_url()), texts::home::SET_PUBLIC_URL, "/settings/server"),
+        step(state.server.settings.backups.is_some(), texts::home::SCHEDULE_BACKUPS, "/settings/backup"),
+        step(admins::count_active_owners(sources.at)? > 1, texts::home::ADD_SECOND_OWNER, "/settings/people/new"),
     ])
 }

@@ -7,7 +7,6 @@ use crate::clock::{self, Millis};
 use crate::diagnosis::connection_status::format_ago;
 use crate::error::{ErrorKind, Result};
 use crate::management::configurations;
-use crate::messages::render_sentence;
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::Configuration;
 use crate::model::event::{CONFIGURATION_TESTED, Event};
@@ -17,6 +16,8 @@ use crate::store::{Snapshot, Tx};
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::{Create, Read};
 
@@ -71,8 +72,8 @@ impl YourAppPage {
         match (&position.account_id, &position.connection_name) {
             (_, Some(name)) => name.clone(),
             (_, None) if !position.configuration_id.is_empty() => position.configuration_id.clone(),
-            (Some(account), None) => format!("customer {account}"),
-            (None, None) => "all events".to_owned(),
+            (Some(account), None) => texts::home::name_account(account),
+            (None, None) => texts::home::ALL_EVENTS.to_owned(),
         }
     }
 
@@ -116,8 +117,10 @@ async fn show_page<N>(
     };
     let (readers, connections, test) = page_request.read(read).await?;
     let url = format!("{}/directory/resources/v1/events", page_request.state.server.public_url().trim_end_matches('/'));
-    let (now, mut layout) =
-        (clock::current_millis(), PageLayout::new("Connect your app", Some(&admin.signed), NavigationEntry::NoSection));
+    let (now, mut layout) = (
+        clock::current_millis(),
+        PageLayout::new(texts::home::CONNECT_YOUR_APP, Some(&admin.signed), NavigationEntry::NoSection),
+    );
     let waits = |test: &SentTest| {
         let is_waiting = |reader: &FeedReader| test.reaches(reader) && !test.is_read(reader);
         now - test.event.created_at < WATCHED_FOR && (readers.is_empty() || readers.iter().any(is_waiting))

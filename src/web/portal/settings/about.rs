@@ -11,6 +11,7 @@ use crate::management::admins;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
+use crate::web::portal::texts;
 
 /// The change log, in Markdown.
 const CHANGES: CompressedText = compressed_text!("CHANGELOG.md");
@@ -53,7 +54,7 @@ struct Release {
 /// `GET /settings/about`
 pub(crate) async fn show_about(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let owners = page_request.read_inline(admins::count_active_owners)?;
-    let layout = PageLayout::new("About Rollcall", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::settings::ABOUT, Some(&admin.signed), NavigationEntry::Settings);
     let (version, public_url) = (crate::VERSION, page_request.state.server.public_url());
     let AboutQuery { from } = page_request.query().unwrap_or_default();
     let (releases, next) = select_changes(parse_releases(&CHANGES.read()?), from);
@@ -78,7 +79,7 @@ struct LibraryRow<'t> {
 
 /// `GET /settings/about/licences`
 pub(crate) async fn show_licences(admin: SystemAdmin) -> PageResult {
-    let layout = PageLayout::new("Licences", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::settings::LICENCES, Some(&admin.signed), NavigationEntry::Settings);
     let text = LIBRARIES.read()?;
     Ok(render_page(200, &LicencesPage { layout, tab: "about", libraries: parse_libraries(&text) }))
 }

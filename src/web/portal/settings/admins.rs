@@ -8,7 +8,6 @@ use crate::error::{Error, ErrorKind};
 use crate::management::accounts::account_names::AccountNames;
 use crate::management::admins::invites::{self, AdminInvite};
 use crate::management::{accounts, admins, roles, sso};
-use crate::messages::{render_message, render_sentence};
 use crate::model::account::{Account, AccountRef};
 use crate::model::admin::{Admin, Role, check_name, check_password};
 use crate::model::audit_context::AccountScope;
@@ -20,6 +19,8 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::portal::timestamps::{self, PageTime};
 use crate::web::required_permission::{OperatorOnly, System};
 
@@ -34,8 +35,7 @@ pub(crate) fn check_within_own_permissions(admin: &SystemAdmin, role: &Role) -> 
     if role.permissions.intersection(admin.signed.permissions) == role.permissions {
         return Ok(());
     }
-    let detail =
-        format!("“{}” has permissions that you don’t have, so you can’t assign, delete or change it.", role.name);
+    let detail = texts::admins::say_has_more_permissions(&role.name);
     Err(PageError::Failed { status: 403, detail })
 }
 
@@ -94,7 +94,7 @@ pub(crate) async fn list_admins(admin: SystemAdmin, page_request: PageRequest) -
         Ok((found, roles::list_roles(at)?, invites, names))
     };
     let (found, roles, invites, names) = page_request.read(look).await?;
-    let layout = PageLayout::new("People", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::admins::ADMINS, Some(&admin.signed), NavigationEntry::Settings);
     let now = clock::current_millis();
     Ok(render_page(200, &AdminsPage { layout, tab: "people", found, roles, invites, names, now }))
 }
@@ -153,7 +153,7 @@ impl AdminPage {
             ))
         })?;
         let roles = roles.into_iter().filter(|role| check_within_own_permissions(admin, role).is_ok()).collect();
-        let title = target.as_ref().map_or("Invite a person", |target| &target.name);
+        let title = target.as_ref().map_or(texts::admins::INVITE_ADMIN, |target| &target.name);
         let layout = PageLayout::new(title, Some(&admin.signed), NavigationEntry::Settings);
         Ok(Self { layout, tab: "people", admin: target, fields, roles, accounts, identities, problems })
     }
@@ -244,14 +244,10 @@ async fn save_admin(admin: &SystemAdmin, store: &Store, changed: Admin) -> Resul
     match saved {
         Ok(()) => Ok(Vec::new()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            Ok(vec![FormError { field: "role", sentence: unchanged_sentence(&render_message(&error)) }])
+            Ok(vec![FormError { field: "role", sentence: texts::labels::say_nothing_changed(&error) }])
         }
         Err(error) => Ok(vec![form_error(error)?]),
     }
-}
-
-fn unchanged_sentence(detail: &str) -> String {
-    format!("Nothing was changed: {detail}.")
 }
 
 #[derive(Default, Deserialize)]

@@ -10,7 +10,7 @@ use crate::error::{Error, Reason};
 use crate::management::accounts::account_names::AccountNames;
 use crate::management::api_keys::{self, ApiKey, NewApiKey, default_permissions};
 use crate::management::{accounts, sessions};
-use crate::messages::{render_message, render_sentence};
+use crate::messages::render_message;
 use crate::model::account::{self, Account, AccountRef};
 use crate::model::audit_context::AccountScope;
 use crate::model::permission::{Permission, Permissions};
@@ -25,6 +25,8 @@ use crate::web::portal::settings::roles::{
     PermissionTemplate, checked_permissions, describe_permissions, initial_permissions, offered_permissions,
     offered_templates,
 };
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps;
 
@@ -83,7 +85,7 @@ pub(crate) async fn list_api_keys(admin: SystemAdmin, page_request: PageRequest)
     let has_more = found.len() > PER_PAGE as usize;
     found.truncate(PER_PAGE as usize);
     let next = found.last().filter(|_| has_more).map(|last| format!("/settings/keys?after={}", last.id));
-    let layout = PageLayout::new("API keys", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::admins::API_KEYS, Some(&admin.signed), NavigationEntry::Settings);
     Ok(render_page(200, &KeysPage { layout, tab: "keys", found, names, next, now: clock::current_millis() }))
 }
 
@@ -121,7 +123,7 @@ fn render_new_api_key(
     problems: Vec<FormError>,
 ) -> PageResult {
     let accounts = store.read_inline(|at| accounts::list_accounts(at, &AccountScope::AllAccounts, None, 200))?;
-    let layout = PageLayout::new("Create API key", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::admins::CREATE_API_KEY, Some(&admin.signed), NavigationEntry::Settings);
     let permissions = offered_permissions(admin.signed.permissions, now);
     let templates = offered_templates(admin.signed.permissions);
     let status = if problems.is_empty() { 200 } else { 422 };
@@ -171,7 +173,7 @@ fn read_new_key(fields: &ApiKeyForm, asked: Permissions, secret: &BearerToken) -
     let last_day = Some(text("expires")).filter(|day| !day.is_empty());
     let expires_at = last_day.as_deref().and_then(|day| TimeZoneChoice::utc().end_of_day(day));
     if last_day.is_some() && expires_at.is_none_or(|end| end <= clock::current_millis()) {
-        let sentence = "Enter a day in the future, such as 2027-01-31, or none.".to_owned();
+        let sentence = texts::admins::ENTER_FUTURE_DAY.to_owned();
         problems.push(FormError { field: "expires", sentence });
     }
     if !problems.is_empty() {
@@ -208,7 +210,8 @@ pub(crate) async fn show_api_key(admin: SystemAdmin, page_request: PageRequest) 
         Ok((key, account))
     })?;
     let secret = one_time_secrets::reveal_secret(&page_request, &admin.signed, &key.id)?;
-    let mut layout = PageLayout::new(format!("API key · {}", key.name), Some(&admin.signed), NavigationEntry::Settings);
+    let mut layout =
+        PageLayout::new(texts::admins::title_api_key(&key.name), Some(&admin.signed), NavigationEntry::Settings);
     layout.visible_until = one_time_secrets::find_end(&page_request, &admin.signed)?;
     Ok(render_page(200, &KeyPage { layout, tab: "keys", key, account, secret }))
 }

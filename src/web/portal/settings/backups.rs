@@ -21,6 +21,7 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
 use crate::web::portal::settings::sso::check_all_permissions;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::{blocking, manual_backup};
 
@@ -64,7 +65,7 @@ impl BackupsPage {
 pub(crate) async fn show_backups(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let settings = page_request.state.server.settings.clone();
     let may_download = check_all_permissions(&admin).is_ok();
-    let layout = PageLayout::new("Backups", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::settings::BACKUPS, Some(&admin.signed), NavigationEntry::Settings);
     let checks = page_request.state.server.manual_backup.clone();
     let looked = blocking::run_blocking(move || {
         let schedule = settings.backups.as_ref();
@@ -88,7 +89,7 @@ pub(crate) async fn show_backups(admin: SystemAdmin, page_request: PageRequest) 
             data_dir: settings.data_dir.display().to_string(),
         }
     });
-    let busy = |_| PageError::Failed { status: 503, detail: "The server is stopping.".to_owned() };
+    let busy = |_| PageError::Failed { status: 503, detail: texts::settings::SERVER_IS_STOPPING.to_owned() };
     Ok(render_page(200, &looked.await.map_err(busy)?))
 }
 
@@ -102,8 +103,9 @@ pub(crate) async fn download_backup(admin: SystemAdmin, page_request: PageReques
         let file = File::open(schedule.folder.join(&found.name)).ok()?;
         Some((file, found))
     });
-    let opened =
-        opened.await.map_err(|_| PageError::Failed { status: 503, detail: "The server is stopping.".to_owned() });
+    let opened = opened
+        .await
+        .map_err(|_| PageError::Failed { status: 503, detail: texts::settings::SERVER_IS_STOPPING.to_owned() });
     let (file, backup) = opened?.ok_or(PageError::NotFound)?;
     let disposition = format!("attachment; filename=\"{}\"", backup.name);
     let (bytes, context) = (backup.bytes, admin.context);
@@ -129,14 +131,14 @@ pub(crate) async fn download_new_backup(admin: SystemAdmin, page_request: PageRe
         return Err(PageError::Failed { status: 507, detail });
     }
     let Some(permit) = manual_backup::acquire_permit(&state.server.manual_backup) else {
-        let detail = "Another backup is being created or verified. Wait until it has ended.".to_owned();
+        let detail = texts::settings::BACKUP_IS_RUNNING.to_owned();
         return Err(PageError::Failed { status: 409, detail });
     };
     let data_dir = state.server.settings.data_dir.clone();
     let work = rt::spawn(manual_backup::write_download(permit, state.store.clone(), data_dir, admin.context));
-    let failed = |problem: String| PageError::Failed { status: 503, detail: format!("No backup was made: {problem}.") };
-    let written = work.await.map_err(|_| failed("the server is stopping".to_owned()))?;
-    let download = written.map_err(|problem| failed(problem.to_string()))?;
+    let failed = |problem: &str| PageError::Failed { status: 503, detail: texts::settings::explain_no_backup(problem) };
+    let written = work.await.map_err(|_| failed(texts::settings::STOPPING))?;
+    let download = written.map_err(|problem| failed(&problem.to_string()))?;
     let disposition = format!("attachment; filename=\"{}\"", download.backup.name);
     Ok(stream_backup(download.file, download.backup.bytes, disposition))
 }
@@ -157,7 +159,7 @@ pub(crate) async fn verify_backup(admin: SystemAdmin, page_request: PageRequest)
     let work = rt::spawn(manual_backup::run_backup_check(permit, state.store.clone(), (folder, found), admin.context));
     match tokio::time::timeout(WAIT_MAX, work).await {
         Ok(Ok(Ok(()))) => Ok(redirect_to("/settings/backup?done=verified").finish()),
-        Ok(_) => Err(PageError::Failed { status: 503, detail: "The backup was not verified.".to_owned() }),
+        Ok(_) => Err(PageError::Failed { status: 503, detail: texts::settings::BACKUP_NOT_VERIFIED.to_owned() }),
         Err(_) => Ok(redirect_to("/settings/backup?done=verify-runs").finish()),
     }
 }
@@ -184,7 +186,7 @@ struct EmptyBackupForm {}
 pub(crate) async fn make_backup(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     page_request.form::<EmptyBackupForm>(&admin.signed).await?;
     let Some(schedule) = page_request.state.server.settings.backups.clone() else {
-        let detail = "No backup folder is set: start the server with --backup-dir.".to_owned();
+        let detail = texts::settings::NO_BACKUP_FOLDER.to_owned();
         return Err(PageError::Failed { status: 409, detail });
     };
     let Some(permit) = manual_backup::acquire_permit(&page_request.state.server.manual_backup) else {
@@ -195,9 +197,9 @@ pub(crate) async fn make_backup(admin: SystemAdmin, page_request: PageRequest) -
     match tokio::time::timeout(WAIT_MAX, work).await {
         Ok(Ok(Ok(()))) => Ok(redirect_to("/settings/backup?done=backup").finish()),
         Ok(Ok(Err(problem))) => {
-            Err(PageError::Failed { status: 503, detail: format!("No backup was made: {problem}.") })
+            Err(PageError::Failed { status: 503, detail: texts::settings::explain_no_backup(&problem.to_string()) })
         }
-        Ok(Err(_)) => Err(PageError::Failed { status: 503, detail: "No backup was made.".to_owned() }),
+        Ok(Err(_)) => Err(PageError::Failed { status: 503, detail: texts::settings::BACKUP_NOT_MADE.to_owned() }),
         Err(_) => Ok(redirect_to("/settings/backup?done=backup-runs").finish()),
     }
 }

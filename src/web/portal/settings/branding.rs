@@ -9,6 +9,7 @@ use crate::web::portal::forms::{FormError, PageRequest, UploadForm, find_field_e
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
 use crate::web::portal::setup::brand::BrandView;
+use crate::web::portal::texts;
 
 #[derive(Template)]
 #[template(path = "portal/branding.html")]
@@ -39,7 +40,7 @@ fn render_branding(
     form: Branding,
     problems: Vec<FormError>,
 ) -> PageResult {
-    let layout = PageLayout::new("Branding", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::settings::BRANDING, Some(&admin.signed), NavigationEntry::Settings);
     let brand = BrandView::read(&page_request.state)?;
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(status, &BrandingPage { layout, tab: "branding", brand, form, problems }))

@@ -10,6 +10,7 @@ use crate::tls::CertificateExpiry;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
+use crate::web::portal::texts;
 use crate::web::state::AppState;
 
 #[derive(Template)]
@@ -35,7 +36,7 @@ impl DoctorPage {
     }
 
     fn label(one: &Finding) -> &'static str {
-        if one.grade == Severity::Problem { "Problem" } else { "Warning" }
+        if one.grade == Severity::Problem { texts::settings::PROBLEM } else { texts::settings::WARNING }
     }
 }
 
@@ -52,7 +53,7 @@ pub(crate) async fn show_doctor(admin: SystemAdmin, page_request: PageRequest) -
     open.sort_by_key(|one| std::cmp::Reverse(one.grade));
     let has_leap = clock::find_held_leap().is_some();
     let has_start_doubt = !has_leap && clock::find_start_doubt().is_some();
-    let layout = PageLayout::new("Health", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::settings::HEALTH, Some(&admin.signed), NavigationEntry::Settings);
     Ok(render_page(200, &DoctorPage { layout, tab: "doctor", open, passed, has_leap, has_start_doubt }))
 }
 

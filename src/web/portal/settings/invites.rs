@@ -9,7 +9,6 @@ use crate::error::{Error, Reason};
 use crate::management::accounts::account_names::AccountNames;
 use crate::management::admins::invites::{self, AdminInvite, InviteDraft};
 use crate::management::{roles, sessions};
-use crate::messages::render_sentence;
 use crate::model::admin::normalize_email;
 use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::{FormError, PageRequest, encode_query};
@@ -18,6 +17,8 @@ use crate::web::portal::one_time_secrets;
 use crate::web::portal::settings::admins::{
     AdminForm, AdminPage, SystemAdmin, check_within_own_permissions, form_error,
 };
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::portal::timestamps::PageTime;
 
 /// `GET /settings/people/new`
@@ -93,11 +94,8 @@ impl InvitePage {
     /// An e-mail with the link, for the mail program of the inviter.
     fn mail_address(&self) -> String {
         let address = self.address.as_deref().unwrap_or_default();
-        let text = format!(
-            "{} invites you to Rollcall.\n\nOpen this link to choose your password. It works once, for 7 days:\n\n{address}\n",
-            self.inviter
-        );
-        let subject = encode_query("Your invitation to Rollcall");
+        let text = texts::admins::write_mail(&self.inviter, address);
+        let subject = encode_query(texts::admins::MAIL_SUBJECT);
         format!("mailto:{}?subject={subject}&body={}", encode_query(&self.invite.email), encode_query(&text))
     }
 }
@@ -113,12 +111,12 @@ pub(crate) async fn show_invite(admin: SystemAdmin, page_request: PageRequest) -
         Ok((invite, role, account))
     })?;
     let may_revoke = role.as_ref().is_none_or(|role| admin.signed.permissions.contains_all(role.permissions));
-    let role = role.map_or_else(|| "none".to_owned(), |role| role.name);
+    let role = role.map_or_else(|| texts::labels::NONE.to_owned(), |role| role.name);
     let address = match invite.ended_at {
         None => one_time_secrets::reveal_secret(&page_request, &admin.signed, &invite_path(&id))?,
         Some(_) => None,
     };
-    let layout = PageLayout::new("Invitation", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::admins::INVITATION, Some(&admin.signed), NavigationEntry::Settings);
     let expires = PageTime::from_millis(invite.expires_at);
     let inviter = admin.signed.name.clone();
     let page = InvitePage { layout, tab: "people", invite, role, account, may_revoke, expires, inviter, address };

@@ -8,7 +8,6 @@ use crate::clock;
 use crate::management::accounts::account_names::AccountNames;
 use crate::management::sessions::{self, Session};
 use crate::management::{admins, one_time_codes, sso};
-use crate::messages::render_sentence;
 use crate::model::admin::{check_password, normalize_email};
 use crate::model::permission::Permission;
 use crate::scim::password::{self, PasswordDigest};
@@ -20,6 +19,8 @@ use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::{self, AnyAdmin};
 use crate::web::portal::sign_in::signed_in::{SignedIn, Theme};
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::portal::time_zone::{self, TimeZoneChoice};
 use crate::web::portal::timestamps;
 use crate::web::request_middleware;
@@ -96,11 +97,7 @@ impl ProfilePage {
     }
 
     fn permissions(&self) -> Vec<(Permission, &'static str)> {
-        self.admin
-            .permissions
-            .iter()
-            .map(|one| (one, crate::web::portal::settings::roles::permission_help(one)))
-            .collect()
+        self.admin.permissions.iter().map(|one| (one, texts::settings::describe_permission(one))).collect()
     }
 
     fn zones() -> [&'static str; 24] {
@@ -113,42 +110,24 @@ impl ProfilePage {
     }
 
     fn themes() -> [(Theme, &'static str); 3] {
-        [(Theme::Auto, "System"), (Theme::Light, "Light"), (Theme::Dark, "Dark")]
+        [
+            (Theme::Auto, texts::admins::THEME_SYSTEM),
+            (Theme::Light, texts::admins::THEME_LIGHT),
+            (Theme::Dark, texts::admins::THEME_DARK),
+        ]
     }
 }
 
 /// The browser and the operating system of a `User-Agent`, such as "Chrome on Linux". Only names of these lists are returned.
 fn describe_browser(user_agent: &str) -> String {
-    // Browsers name others too, so the more specific names come first.
-    const BROWSERS: [(&str, &str); 10] = [
-        ("Edg", "Edge"),
-        ("OPR/", "Opera"),
-        ("Vivaldi/", "Vivaldi"),
-        ("SamsungBrowser/", "Samsung Internet"),
-        ("Firefox/", "Firefox"),
-        ("FxiOS/", "Firefox"),
-        ("CriOS/", "Chrome"),
-        ("Chrome/", "Chrome"),
-        ("Safari/", "Safari"),
-        ("curl/", "curl"),
-    ];
-    const SYSTEMS: [(&str, &str); 7] = [
-        ("Windows", "Windows"),
-        ("Android", "Android"),
-        ("iPhone", "iPhone"),
-        ("iPad", "iPad"),
-        ("Mac OS X", "macOS"),
-        ("CrOS", "ChromeOS"),
-        ("Linux", "Linux"),
-    ];
     let find = |names: &[(&str, &'static str)]| {
         names.iter().find(|(part, _)| user_agent.contains(part)).map(|(_, name)| *name)
     };
-    match (find(&BROWSERS), find(&SYSTEMS)) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+    match (find(&texts::admins::BROWSERS), find(&texts::admins::SYSTEMS)) {
+        (Some(browser), Some(system)) => texts::admins::name_browser_on(browser, system),
         (Some(browser), None) => browser.to_owned(),
-        (None, Some(system)) => format!("Unknown browser on {system}"),
-        (None, None) => "Unknown browser".to_owned(),
+        (None, Some(system)) => texts::admins::name_browser_on(texts::admins::UNKNOWN_BROWSER, system),
+        (None, None) => texts::admins::UNKNOWN_BROWSER.to_owned(),
     }
 }
 
@@ -172,7 +151,7 @@ pub(crate) fn profile_page(admin: &AnyAdmin, state: &AppState, problems: Vec<For
         found.map_or((false, false), |found| (found.admin.has_totp, found.password_digest.is_some()));
     let may_link = sso.is_some_and(|sso| identities.iter().all(|(issuer, _)| *issuer != sso.issuer));
     let ends = (clock::format_rfc3339(signed.expires_at), timestamps::format_minute(signed.expires_at));
-    let layout = PageLayout::new("Profile", Some(signed), NavigationEntry::Profile);
+    let layout = PageLayout::new(texts::admins::PROFILE, Some(signed), NavigationEntry::Profile);
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(
         status,
@@ -241,13 +220,13 @@ pub(crate) async fn check_own_password(
 ) -> Result<Result<(), String>, crate::web::portal::layout::PageError> {
     let key = normalize_email(&admin.signed.email).unwrap_or_default();
     if state.limits.login_throttle.record_sign_in(&key, address).is_some() {
-        return Ok(Err("Too many attempts. Wait a moment, then try again.".to_owned()));
+        return Ok(Err(texts::sign_in::TOO_MANY_TRIES.to_owned()));
     }
     let found = state.store.read_inline(|at| admins::find_credentials_by_id(at, &admin.signed.admin))?;
     let digest = found.and_then(|found| found.password_digest).map(PasswordDigest);
-    let Ok(text) = password::parse_password(text) else { return Ok(Err("Enter your current password.".to_owned())) };
+    let Ok(text) = password::parse_password(text) else { return Ok(Err(texts::admins::ENTER_PASSWORD.to_owned())) };
     let is_right = state.limits.hashing.verify(HashingLane::KnownDevice, text, digest).await?;
-    Ok(if is_right { Ok(()) } else { Err("This is not your current password.".to_owned()) })
+    Ok(if is_right { Ok(()) } else { Err(texts::admins::NOT_YOUR_PASSWORD.to_owned()) })
 }
 
 #[derive(Default, Deserialize)]
@@ -292,8 +271,7 @@ pub(crate) async fn set_zone(admin: AnyAdmin, page_request: PageRequest) -> Page
         ("", _) => zone_cookie("", 0),
         (_, Some(zone)) => zone_cookie(zone.name(), YEAR),
         (wrong, None) => {
-            let sentence =
-                format!("There is no time zone “{wrong}”. Enter one such as Europe/Berlin, or leave it empty.");
+            let sentence = texts::admins::say_zone_unknown(wrong);
             return profile_page(&admin, &page_request.state, vec![FormError { field: "zone", sentence }]);
         }
     };

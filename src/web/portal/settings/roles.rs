@@ -8,38 +8,23 @@ use serde::Deserialize;
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::management::roles;
-use crate::messages::render_message;
 use crate::model::admin::Role;
 use crate::model::permission::{Permission, Permissions};
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::{SystemAdmin, check_within_own_permissions};
+use crate::web::portal::texts;
 
 /// Values of the form by field name. A checked permission is sent under its key.
 type RoleForm = BTreeMap<String, String>;
 
-/// Description of a permission for admins.
-pub(crate) fn permission_help(permission: Permission) -> &'static str {
-    match permission {
-        Permission::ProvisioningRead => "View connections",
-        Permission::ProvisioningCreate => "Add connections and change their settings",
-        Permission::ProvisioningDelete => "Delete connections and purge retained data",
-        Permission::ProvisioningTokens => "Create and revoke tokens and setup links",
-        Permission::DirectoryRead => "View users and groups",
-        Permission::RequestsRead => "View the request log",
-        Permission::AuditRead => "View the audit log",
-        Permission::WebhooksManage => "Manage webhooks",
-        Permission::SystemAdmin => "Administer Rollcall (people, roles, API keys, settings)",
-    }
-}
-
 /// The permissions in words, separated by semicolons; "All" for all of them.
 pub(crate) fn describe_permissions(permissions: Permissions) -> String {
     if permissions == Permissions::ALL {
-        return "All".to_owned();
+        return texts::labels::ALL.to_owned();
     }
-    permissions.iter().map(permission_help).collect::<Vec<_>>().join("; ")
+    permissions.iter().map(texts::settings::describe_permission).collect::<Vec<_>>().join("; ")
 }
 
 /// Permissions to start a form with.
@@ -60,10 +45,14 @@ impl PermissionTemplate {
 
 /// The templates of the forms of roles and API keys.
 const TEMPLATES: [PermissionTemplate; 3] = [
-    PermissionTemplate { key: "event-reader", name: "Event reader", permissions: &[Permission::DirectoryRead] },
+    PermissionTemplate {
+        key: "event-reader",
+        name: texts::settings::TEMPLATE_EVENT_READER,
+        permissions: &[Permission::DirectoryRead],
+    },
     PermissionTemplate {
         key: "provisioning",
-        name: "Provisioning",
+        name: texts::settings::TEMPLATE_PROVISIONING,
         permissions: &[
             Permission::ProvisioningRead,
             Permission::ProvisioningCreate,
@@ -72,7 +61,7 @@ const TEMPLATES: [PermissionTemplate; 3] = [
             Permission::DirectoryRead,
         ],
     },
-    PermissionTemplate { key: "admin", name: "Admin", permissions: &Permission::ALL },
+    PermissionTemplate { key: "admin", name: texts::settings::TEMPLATE_ADMIN, permissions: &Permission::ALL },
 ];
 
 #[derive(Default, Deserialize)]
@@ -104,7 +93,7 @@ pub(crate) fn checked_permissions(fields: &RoleForm) -> Permissions {
 
 /// The permissions that a form offers, each with its description and whether it is checked.
 pub(crate) fn offered_permissions(most: Permissions, now: Permissions) -> Vec<(Permission, &'static str, bool)> {
-    most.iter().map(|one| (one, permission_help(one), now.contains(one))).collect()
+    most.iter().map(|one| (one, texts::settings::describe_permission(one), now.contains(one))).collect()
 }
 
 #[derive(Template)]
@@ -118,14 +107,14 @@ struct RolesPage {
 impl RolesPage {
     /// All permissions, each with its description.
     fn permissions() -> [(Permission, &'static str); Permission::ALL.len()] {
-        Permission::ALL.map(|permission| (permission, permission_help(permission)))
+        Permission::ALL.map(|permission| (permission, texts::settings::describe_permission(permission)))
     }
 }
 
 /// `GET /settings/roles`
 pub(crate) async fn list_roles(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let found = page_request.read_inline(roles::list_roles)?;
-    let layout = PageLayout::new("Roles", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::settings::ROLES, Some(&admin.signed), NavigationEntry::Settings);
     Ok(render_page(200, &RolesPage { layout, tab: "roles", found }))
 }
 
@@ -154,7 +143,8 @@ impl RolePage {
 
     fn new(admin: &SystemAdmin, role: &Role, problems: Vec<FormError>) -> Self {
         let id = Some(role.id.clone()).filter(|id| !id.is_empty());
-        let title = if id.is_some() { format!("Role · {}", role.name) } else { "Add role".to_owned() };
+        let title =
+            if id.is_some() { texts::settings::title_role(&role.name) } else { texts::settings::ADD_ROLE.to_owned() };
         let layout = PageLayout::new(title, Some(&admin.signed), NavigationEntry::Settings);
         let permissions = offered_permissions(admin.signed.permissions, role.permissions);
         let templates = if id.is_none() { offered_templates(admin.signed.permissions) } else { Vec::new() };
@@ -202,7 +192,7 @@ async fn save_role(admin: SystemAdmin, page_request: PageRequest, id: Option<Str
         Ok(()) => Ok(redirect_to("/settings/roles?done=saved").finish()),
         Err(error) if error.is_about_input() => {
             let field = if error.field() == Some("permissions") { "permissions" } else { "name" };
-            let problems = vec![FormError { field, sentence: format!("Not saved: {}.", render_message(&error)) }];
+            let problems = vec![FormError { field, sentence: texts::labels::say_not_saved(&error) }];
             let form_role = Role { id: id.unwrap_or_default(), ..new_role };
             Ok(render_page(422, &RolePage::new(&admin, &form_role, problems)))
         }
@@ -219,8 +209,7 @@ pub(crate) async fn remove_role(admin: SystemAdmin, page_request: PageRequest) -
     match page_request.write(move |tx| roles::remove_role(tx, &context, &id)).await {
         Ok(()) => Ok(redirect_to("/settings/roles?done=role-removed").finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            let problems =
-                vec![FormError { field: "name", sentence: format!("Not removed: {}.", render_message(&error)) }];
+            let problems = vec![FormError { field: "name", sentence: texts::labels::say_not_removed(&error) }];
             Ok(render_page(422, &RolePage::new(&admin, &role, problems)))
         }
         Err(error) => Err(error.into()),

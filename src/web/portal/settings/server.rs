@@ -13,6 +13,7 @@ use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
 use crate::web::portal::sign_in::session;
+use crate::web::portal::texts;
 use crate::web::public_url::{is_https, parse_origin};
 use crate::web::state::AppState;
 use crate::web::state::ServerContext;
@@ -46,7 +47,7 @@ fn server_page(
     let (self_service, account_webhooks) = state
         .store
         .read_inline(|at| Ok((instance::is_self_service_enabled(at)?, instance::are_account_webhooks_enabled(at)?)))?;
-    let layout = PageLayout::new("General", Some(&admin.signed), NavigationEntry::Settings);
+    let layout = PageLayout::new(texts::settings::GENERAL, Some(&admin.signed), NavigationEntry::Settings);
     let is_fixed = state.server.public.is_fixed();
     let page = ServerPage { layout, tab: "server", public_url, is_fixed, self_service, account_webhooks, problems };
     Ok(render_page(status, &page))
@@ -131,23 +132,18 @@ pub(crate) fn check_public_url(
 ) -> std::result::Result<String, FormError> {
     let problem = |sentence| FormError { field: "public_url", sentence };
     let present = server.public_url();
-    let url = settings::parse_public_url(text)
-        .map_err(|why| problem(format!("Write the public URL as https://scim.example.com: {why}.")))?;
+    let url = settings::parse_public_url(text).map_err(|why| problem(texts::settings::say_url_invalid(&why)))?;
     if *url == *present {
         return Ok(url);
     }
     if server.public.is_fixed() {
-        let given = format!("The public URL was given when the server was started, so it stays {present}.");
+        let given = texts::settings::say_url_is_fixed(&present);
         return Err(problem(given));
     }
     let from = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
     if is_https(&url) && from.starts_with("http://") {
-        return Err(problem(format!(
-            "With that URL admins sign in over HTTPS only, and you opened this page without. Open {}{} and save it there, so \
-             that it is certain that HTTPS works.",
-            parse_origin(&url),
-            request.path().trim_end_matches("/url"),
-        )));
+        let address = format!("{}{}", parse_origin(&url), request.path().trim_end_matches("/url"));
+        return Err(problem(texts::settings::ask_for_https(&address)));
     }
     Ok(url)
 }

@@ -11,13 +11,13 @@ use crate::error::{Error, ErrorKind};
 use crate::management::roles;
 use crate::management::sso as agreed;
 use crate::management::sso::{SsoSecretChange, StoredProvider};
-use crate::messages::render_message;
 use crate::model::admin::{OWNER, Role};
 use crate::model::sso::ProviderConfiguration;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::{SystemAdmin, check_within_own_permissions};
+use crate::web::portal::texts;
 use crate::web::sso_provider::{self, redirect_uri};
 use crate::web::state::AppState;
 
@@ -66,7 +66,7 @@ impl SsoPage {
         let stored = sso_provider::load_configuration(state)?;
         let mut roles = state.store.read_inline(roles::list_roles)?;
         roles.retain(|role| role.id != OWNER);
-        let layout = PageLayout::new("Single sign-on", Some(&admin.signed), NavigationEntry::Settings);
+        let layout = PageLayout::new(texts::settings::SSO, Some(&admin.signed), NavigationEntry::Settings);
         Ok(Self {
             layout,
             tab: "sso",
@@ -133,7 +133,7 @@ fn parse_provider_configuration(fields: &SsoForm) -> (ProviderConfiguration, Vec
                 roles.push((value.to_owned(), role.to_owned()));
             }
             _ => {
-                let sentence = format!("“{line}” is not a valid line. Write it like: admins = provisioning-manager");
+                let sentence = texts::settings::say_line_invalid(line);
                 problems.push(FormError { field: "roles", sentence });
             }
         }
@@ -174,19 +174,19 @@ fn parse_client_secret(
     }
     if typed.is_empty() {
         let current = stored.filter(|stored| stored.client_secret.is_some());
-        let Some(current) = current else { return Err(refused("Give the client secret, or say that there is none.")) };
+        let Some(current) = current else { return Err(refused(texts::settings::GIVE_CLIENT_SECRET)) };
         let is_same = current.provider_configuration.issuer == provider_configuration.issuer
             && current.provider_configuration.client_id == provider_configuration.client_id;
-        let sentence = "Give the client secret again: the stored one belongs to another issuer or client.";
+        let sentence = texts::settings::GIVE_CLIENT_SECRET_AGAIN;
         return if is_same { Ok(SsoSecretChange::Unchanged) } else { Err(refused(sentence)) };
     }
     if typed.len() > SECRET_MAX_BYTES || typed.chars().any(char::is_control) {
-        return Err(refused("This is too long for a client secret."));
+        return Err(refused(texts::settings::CLIENT_SECRET_TOO_LONG));
     }
-    let random = secret::random_bytes().map_err(|_| refused("The server has no random numbers. Try again."))?;
+    let random = secret::random_bytes().map_err(|_| refused(texts::settings::NO_RANDOM_NUMBERS))?;
     let sealed = sso_provider::client_secret_sealer(key, &provider_configuration.issuer)
         .seal(&random, typed.as_bytes().to_vec());
-    sealed.map(SsoSecretChange::New).ok_or_else(|| refused("It cannot be stored. Try again."))
+    sealed.map(SsoSecretChange::New).ok_or_else(|| refused(texts::settings::NOT_STORED))
 }
 
 /// `POST /settings/sso`
@@ -200,7 +200,7 @@ pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequ
         fields.insert("no_secret".to_owned(), "on".to_owned());
     }
     if let Err(sentence) = check_issuer(&page_request.state, &provider_configuration.issuer) {
-        problems.push(FormError { field: "issuer", sentence: format!("The issuer cannot be used: {sentence}.") });
+        problems.push(FormError { field: "issuer", sentence: texts::settings::say_issuer_refused(&sentence) });
     }
     problems.extend(provider_configuration.field_errors().iter().map(form_error));
     let client_secret =
@@ -226,7 +226,7 @@ pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequ
 
 /// Checks that the server may call this issuer.
 fn check_issuer(state: &AppState, issuer: &str) -> Result<(), String> {
-    let url = issuer.parse().map_err(|problem| format!("{problem}; write https://host/path"))?;
+    let url = issuer.parse().map_err(texts::settings::explain_issuer_not_url)?;
     sso_provider::outgoing_rules(state, issuer).check_url(&url).map_err(|refused| refused.to_string())
 }
 
@@ -245,7 +245,7 @@ fn form_error(error: &Error) -> FormError {
         "only",
     ];
     let field = fields.into_iter().find(|field| error.field() == Some(field)).unwrap_or("issuer");
-    FormError { field, sentence: format!("Not saved: {}.", render_message(error)) }
+    FormError { field, sentence: texts::labels::say_not_saved(error) }
 }
 
 /// `POST /settings/sso/remove`

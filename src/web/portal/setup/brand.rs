@@ -15,6 +15,7 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{
     NavigationEntry, PageError, PageLayout, PageResult, describe_refused_link, render_page,
 };
+use crate::web::portal::texts;
 use crate::web::state::AppState;
 
 /// The head has the time of the expiry if it is this near, in milliseconds.
@@ -46,10 +47,10 @@ impl BrandView {
     /// Where the customer asks for a new link.
     pub(crate) fn sender(&self) -> String {
         match (self.product(), &self.stored.branding.support) {
-            (Some(product), Some(support)) => format!("{product} ({support})"),
+            (Some(product), Some(support)) => texts::errors::add_support(product, support),
             (Some(product), None) => product.to_owned(),
-            (None, Some(support)) => format!("the sender ({support})"),
-            (None, None) => "the person who sent it".to_owned(),
+            (None, Some(support)) => texts::errors::name_sender(support),
+            (None, None) => texts::errors::SENDER.to_owned(),
         }
     }
 
@@ -125,7 +126,7 @@ impl LinkFrame {
         let scope = AccountScope::Account(found.configuration.account.clone());
         let account = page_request.read_inline(|at| accounts::list_accounts(at, &scope, None, 1))?.pop();
         let is_soon = found.link.expires_at - clock::current_millis() < SOON;
-        let form = if is_soon { "%-d %b, %H:%M UTC" } else { "%-d %b" };
+        let form = if is_soon { texts::formats::SHORT_DATE_IN_UTC } else { texts::formats::SHORT_DATE };
         let expires = Timestamp::from_millisecond(found.link.expires_at).ok().map(|at| at.strftime(form).to_string());
         Ok(Self { account: account.map(|account| account.name), expires })
     }
@@ -146,10 +147,7 @@ struct RefusedLinkPage {
 /// Those of the store.
 pub(crate) fn render_refused_link(state: &AppState, status: u16, reason: Reason) -> Result<HttpResponse> {
     let brand = BrandView::read(state)?;
-    let (title, mut sentences) = describe_refused_link(reason);
-    for sentence in &mut sentences {
-        *sentence = sentence.replace("the person who sent it", &brand.sender());
-    }
+    let (title, sentences) = describe_refused_link(reason, &brand.sender());
     let layout = PageLayout::new(title, None, NavigationEntry::NoSection);
     Ok(render_page(status, &RefusedLinkPage { layout, brand, frame: LinkFrame::default(), sentences }))
 }

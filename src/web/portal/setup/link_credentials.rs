@@ -6,6 +6,7 @@ use crate::clock::Millis;
 use crate::diagnosis::connection_status::format_ago;
 use crate::management::setup_link_holder::OpenLink;
 use crate::management::tokens::{LIVE_TOKENS_MAX, StoredToken};
+use crate::web::portal::texts;
 
 /// What the page of a link shows about credentials.
 pub(super) struct LinkCredentials {
@@ -70,7 +71,7 @@ impl LinkCredentials {
 
     /// Time since the last use of a token, or `never`.
     pub(super) fn last_used(&self, token: &StoredToken) -> Cow<'static, str> {
-        token.last_used_at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_ago(self.now - at)))
+        token.last_used_at.map_or(Cow::Borrowed(texts::labels::NEVER), |at| Cow::Owned(format_ago(self.now - at)))
     }
 
     /// Time since the first use of a token; `None` if it is not used.

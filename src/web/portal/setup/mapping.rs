@@ -14,6 +14,7 @@ use crate::web::portal::connections::live_test::{CallFailureGroup, LiveTest};
 use crate::web::portal::connections::undeclared_rows::UndeclaredSummary;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::PageError;
+use crate::web::portal::texts;
 
 /// Users whose attributes are examined.
 const USERS_MAX: usize = 50;
@@ -86,7 +87,7 @@ pub(crate) async fn read_mapping_findings(
 fn list_rejections(provider: &IdentityProvider, failures: &[CallFailureGroup]) -> Vec<MappingFinding> {
     let describe = |failure: &CallFailureGroup| MappingFinding {
         attribute: failure.field.clone().unwrap_or_default(),
-        title: format!("{} sent a request, but {}, {}", provider.name, failure.rule.refusal_reason, failure.when),
+        title: texts::setup::describe_mistake(provider.name, failure.rule.refusal_reason, None, &failure.when),
         advice: failure.rule.advice.to_owned(),
     };
     failures.iter().filter(|failure| !failure.is_resolved).map(describe).collect()
@@ -96,13 +97,10 @@ fn describe_undeclared(provider: &IdentityProvider, names: &[String], others: us
     if names.is_empty() {
         return None;
     }
-    let more = if others == 0 { String::new() } else { format!(" and {others} more") };
     Some(MappingFinding {
         attribute: String::new(),
-        title: format!("{} sends attributes that are not stored: {}{more}", provider.name, names.join(", ")),
-        advice:
-            "Remove them from the mapping. If your application needs them, ask the sender of this link to declare them."
-                .to_owned(),
+        title: texts::setup::say_attributes_not_stored(provider.name, names, others),
+        advice: texts::setup::DECLARE_OR_REMOVE.to_owned(),
     })
 }
 
@@ -112,20 +110,19 @@ fn examine_sample(provider: &IdentityProvider, sample: UserSample) -> Vec<Mappin
     let is_email = |field: &ConsoleField| matches!(field.value, ConsoleValue::Text("Email"));
     let wants_email = fields().any(|field| is_email(field) && names_attribute(field.label, "userName"));
     let wants_external_id = fields().any(|field| field_names_attribute(field, "externalId"));
-    let count = |number: usize| format!("{number} of {} users", sample.examined);
     let mut findings = Vec::new();
     if wants_email && sample.other_names > 0 {
         findings.push(MappingFinding {
             attribute: "userName".to_owned(),
-            title: format!("The userName of {} is not an e-mail address", count(sample.other_names)),
-            advice: "Choose the e-mail address, unless your application expects another name.".to_owned(),
+            title: texts::setup::say_user_names_differ(sample.other_names, sample.examined),
+            advice: texts::setup::CHOOSE_EMAIL.to_owned(),
         });
     }
     if wants_external_id && sample.without_external_id > 0 {
         findings.push(MappingFinding {
             attribute: "externalId".to_owned(),
-            title: format!("{} have no externalId", count(sample.without_external_id)),
-            advice: "Map it, so that a user is found again after a change of the user name.".to_owned(),
+            title: texts::setup::say_external_ids_absent(sample.without_external_id, sample.examined),
+            advice: texts::setup::MAP_EXTERNAL_ID.to_owned(),
         });
     }
     findings

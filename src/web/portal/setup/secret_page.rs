@@ -24,6 +24,7 @@ use crate::web::portal::setup::created_secret::{created_cookie, read_created};
 use crate::web::portal::setup::link_request::{
     form_token, link_holder, link_secret_in_path, page_path, record_link_owner,
 };
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 
 /// Interval in seconds at which a script updates the page while the first use is expected.
@@ -81,9 +82,9 @@ impl ReplaceSecretPage {
     }
 
     fn last_used(&self, secret: &ClientSecret) -> Cow<'static, str> {
-        secret
-            .last_used_at
-            .map_or(Cow::Borrowed("never used"), |at| Cow::Owned(format!("last used {}", format_ago(self.now - at))))
+        secret.last_used_at.map_or(Cow::Borrowed(texts::setup::SECRET_NEVER_USED), |at| {
+            Cow::Owned(texts::setup::say_last_used(&format_ago(self.now - at)))
+        })
     }
 
     fn end(secret: &ClientSecret) -> PageTime {
@@ -151,7 +152,7 @@ pub(super) fn show_secret_page(
     };
     let (text, until) = read_created(page_request, secret).filter(|(text, _)| is_own(text)).unzip();
     let mut layout =
-        PageLayout::new(format!("Replace the client secret in {}", provider.name), None, NavigationEntry::NoSection);
+        PageLayout::new(texts::setup::title_replace_secret(provider.name), None, NavigationEntry::NoSection);
     layout.visible_until = until.map(PageTime::from_millis);
     let is_waiting = replaced.as_ref().is_some_and(|replaced| !replaced.is_new_used());
     layout.refresh = is_waiting.then_some(REFRESH_SECONDS);
@@ -183,18 +184,18 @@ pub(crate) async fn make_secret(page_request: PageRequest) -> PageResult {
         page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
     record_link_owner(&page_request, &found);
     let Some(lifetime) = form.lifetime() else {
-        let input = SecretInput::refused(form, "Choose when the secret ends.".to_owned());
+        let input = SecretInput::refused(form, texts::credentials::CHOOSE_SECRET_END.to_owned());
         return show_secret_page(&page_request, &secret, &found, input);
     };
     let text = BearerToken::generate_client_secret().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let cookie = created_cookie(&page_request.state.server, &secret, &text)?;
-    let draft = SecretDraft::new(&text, "from a setup link", SecretDraft::requested_lifetime(lifetime));
+    let draft = SecretDraft::new(&text, texts::setup::FROM_SETUP_LINK, SecretDraft::requested_lifetime(lifetime));
     let holder = link_holder(&page_request.request);
     let create = move |tx: &Tx<'_>| replaced_secret::create_secret(tx, &holder, &digest, &draft);
     match page_request.write(create).await {
         Ok(()) => Ok(hide_url(redirect_to(&page_path(&secret)).cookie(cookie).finish())),
         Err(error) if error.reason() == Reason::ExpiryBeyondCaller => {
-            let sentence = "Choose an earlier end: the link cannot create a secret that is valid so long.".to_owned();
+            let sentence = texts::setup::CHOOSE_EARLIER_END.to_owned();
             show_secret_page(&page_request, &secret, &found, SecretInput::refused(form, sentence))
         }
         Err(error) => Err(error.into()),

@@ -34,6 +34,7 @@ use crate::web::portal::setup::link_request::{
 use crate::web::portal::setup::mapping::read_mapping_findings;
 use crate::web::portal::setup::secret_page::{SecretInput, show_secret_page};
 use crate::web::portal::setup::steps::{AbsentToken, StepValues, StepView, build_steps, find_url_problem};
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 
 /// A browser that opened a link is not counted again for this time, in seconds: the page reloads itself.
@@ -82,8 +83,7 @@ impl SetupPage {
     /// How many users and groups have arrived.
     fn arrived(&self) -> String {
         let overview = &self.connection.overview;
-        let users = count_label(overview.users, "user");
-        if overview.groups == 0 { users } else { format!("{users}, {}", count_label(overview.groups, "group")) }
+        texts::setup::describe_arrived(overview.users, overview.groups)
     }
 
     /// Whether the link is only for a new token.
@@ -271,10 +271,9 @@ fn describe_absent_token(secret: &str, advice: &CredentialAdvice, offers_methods
 
 /// The page on which the holder of a link chooses the provider.
 fn choice_page(secret: &str, provider: &IdentityProvider, brand: BrandView, frame: LinkFrame) -> HttpResponse {
-    let title = brand.product().map_or_else(
-        || "Choose your identity provider".to_owned(),
-        |product| format!("Connect your identity provider to {product}"),
-    );
+    let title = brand
+        .product()
+        .map_or_else(|| texts::setup::CHOOSE_YOUR_PROVIDER.to_owned(), texts::setup::title_connect_provider);
     let layout = PageLayout::new(title, None, NavigationEntry::NoSection);
     let (secret, form_token, present) = (secret.to_owned(), form_token(secret), provider.key);
     render_page(200, &ChooseProviderPage { layout, brand, frame, secret, form_token, present })
@@ -313,11 +312,10 @@ fn steps_layout(found: &OpenLink, brand: &BrandView, live: &LiveTest, credential
 /// Title of the page with the steps.
 fn page_title(found: &OpenLink, brand: &BrandView) -> String {
     let provider = found.provider();
-    let name = if provider.key == providers::CUSTOM_KEY { "your SCIM client" } else { provider.name };
+    let name = if provider.key == providers::CUSTOM_KEY { texts::setup::YOUR_CLIENT } else { provider.name };
     match (found.link.purpose, brand.product()) {
-        (LinkPurpose::ReplaceToken, _) => format!("Replace the token in {name}"),
-        (LinkPurpose::Setup, Some(product)) => format!("Connect {name} to {product}"),
-        (LinkPurpose::Setup, None) => format!("Connect {name}"),
+        (LinkPurpose::ReplaceToken, _) => texts::setup::title_replace_token(name),
+        (LinkPurpose::Setup, product) => texts::setup::title_connect(name, product),
     }
 }
 
@@ -372,7 +370,7 @@ pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
     find_link_owner(&page_request, &digest);
     let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let cookie = created_cookie(&page_request.state.server, &secret, &token)?;
-    let draft = TokenDraft::new(clock::new_id(), &token, "from a setup link");
+    let draft = TokenDraft::new(clock::new_id(), &token, texts::setup::FROM_SETUP_LINK);
     let holder = link_holder(&page_request.request);
     page_request.write(move |tx| setup_link_holder::create_token(tx, &holder, &digest, &draft)).await?;
     Ok(hide_url(redirect_to(&page_path(&secret)).cookie(cookie).finish()))
@@ -426,7 +424,7 @@ pub(crate) async fn show_finish(page_request: PageRequest) -> PageResult {
     let scope = AccountScope::Account(found.configuration.account.clone());
     let overview = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?.overview;
     let page = FinishSetupPage {
-        layout: PageLayout::new("Finish setup", None, NavigationEntry::NoSection),
+        layout: PageLayout::new(texts::setup::FINISH_SETUP, None, NavigationEntry::NoSection),
         brand: BrandView::read(&page_request.state)?,
         frame: LinkFrame::read(&page_request, &found)?,
         form_token: form_token(&secret),
@@ -444,13 +442,9 @@ pub(crate) async fn finish_setup(page_request: PageRequest) -> PageResult {
     find_link_owner(&page_request, &digest);
     let holder = link_holder(&page_request.request);
     page_request.write(move |tx| setup_link_holder::finish_setup(tx, &holder, &digest)).await?;
-    let layout = PageLayout::new("Setup finished", None, NavigationEntry::NoSection);
+    let layout = PageLayout::new(texts::setup::SETUP_FINISHED, None, NavigationEntry::NoSection);
     let brand = BrandView::read(&page_request.state)?;
     Ok(hide_url(render_page(200, &SetupDonePage { layout, brand, frame: LinkFrame::default() })))
-}
-
-fn count_label(number: i64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Value of the cookie of a browser that opened the link, so that it is counted once. Only this server can compute it.

@@ -6,6 +6,7 @@ use crate::providers::steps::{ConsoleValue, SetupEffect, SetupStep};
 use crate::settings::{host_of_url, is_loopback_host};
 use crate::web::portal::connections::live_test::{CallFailureGroup, LiveTest};
 use crate::web::portal::setup::mapping::{MappingFinding, field_names_attribute};
+use crate::web::portal::texts;
 use crate::web::public_url::is_https;
 
 /// The values of a connection; `None` if there is none, or if it cannot be shown any more.
@@ -149,9 +150,8 @@ fn build_row(label: &'static str, value: ConsoleValue, values: &StepValues<'_>) 
 pub(crate) fn list_mistakes(provider: &IdentityProvider, live: &LiveTest) -> Vec<StepMistake> {
     let open = live.failures.iter().filter(|failure| !failure.is_resolved);
     let describe = |failure: &CallFailureGroup| {
-        let hint = failure.hint.as_ref().map_or_else(String::new, |hint| format!(" (…{hint})"));
-        let title =
-            format!("{} sent a request, but {}{hint}, {}", provider.name, failure.rule.refusal_reason, failure.when);
+        let (cause, hint) = (failure.rule.refusal_reason, failure.hint.as_deref());
+        let title = texts::setup::describe_mistake(provider.name, cause, hint, &failure.when);
         StepMistake { title, advice: failure.rule.advice.to_owned() }
     };
     open.map(describe).collect()
@@ -160,9 +160,9 @@ pub(crate) fn list_mistakes(provider: &IdentityProvider, live: &LiveTest) -> Vec
 /// Why identity providers cannot use a provisioning URL; `None` if they can.
 pub(crate) fn find_url_problem(url: &str) -> Option<&'static str> {
     if is_loopback_host(&host_of_url(url)) {
-        return Some("leads to the server’s own machine only");
+        return Some(texts::setup::URL_IS_LOCAL);
     }
-    (!is_https(url)).then_some("does not begin with https://")
+    (!is_https(url)).then_some(texts::setup::URL_IS_NOT_HTTPS)
 }
 
 #[cfg(test)]

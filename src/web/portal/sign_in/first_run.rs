@@ -10,7 +10,6 @@ use crate::auth::secret::{self, TokenDigest};
 use crate::clock;
 use crate::management::admins::{self, AdminDraft};
 use crate::management::{instance, sessions};
-use crate::messages::render_sentence;
 use crate::model::admin::{OWNER, check_name, check_password, normalize_email};
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::scim::password;
@@ -23,6 +22,8 @@ use crate::web::portal::layout::{
 };
 use crate::web::portal::settings::server;
 use crate::web::portal::sign_in::session;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::request_middleware;
 use crate::web::state::ServerContext;
 
@@ -74,7 +75,7 @@ async fn sign_in_demo_owner(page_request: &PageRequest, code: TokenDigest) -> Pa
     let owner = AdminDraft {
         id: clock::new_id(),
         email: "owner@demo.example".to_owned(),
-        name: "Demo owner".to_owned(),
+        name: texts::sign_in::DEMO_OWNER.to_owned(),
         role: OWNER.to_owned(),
         account: None,
         password_digest: None,
@@ -96,7 +97,7 @@ fn form_page(
     fields: FirstRunForm,
     problems: Vec<FormError>,
 ) -> actix_web::HttpResponse {
-    let layout = PageLayout::new("Welcome to Rollcall", None, NavigationEntry::NoSection);
+    let layout = PageLayout::new(texts::sign_in::WELCOME, None, NavigationEntry::NoSection);
     let fixed_url = server.public.is_fixed().then(|| server.public_url());
     hide_url(render_page(status, &FirstRunPage { layout, code, fixed_url, fields, problems }))
 }

@@ -9,7 +9,6 @@ use crate::error::{Error, Reason};
 use crate::management::admins::invites::{self, AdminInvite};
 use crate::management::admins::{AdminDraft, find_admin_by_id};
 use crate::management::{accounts, roles, sessions};
-use crate::messages::render_sentence;
 use crate::model::admin::{check_name, check_password};
 use crate::scim::password;
 use crate::web::password_hashing::HashingLane;
@@ -19,6 +18,8 @@ use crate::web::portal::layout::{
 };
 use crate::web::portal::sign_in::first_run::audit_context;
 use crate::web::portal::sign_in::{login, session};
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 
 #[derive(Template)]
 #[template(path = "portal/invitation.html")]
@@ -78,7 +79,7 @@ fn form_page(
     fields: InvitationForm,
     problems: Vec<FormError>,
 ) -> actix_web::HttpResponse {
-    let layout = PageLayout::new("Welcome to Rollcall", None, NavigationEntry::NoSection);
+    let layout = PageLayout::new(texts::sign_in::WELCOME, None, NavigationEntry::NoSection);
     let secret = page_request.path_parameter("secret");
     let status = if problems.is_empty() { 200 } else { 422 };
     let OpenInvitation { invite, role, account } = found;

@@ -16,15 +16,9 @@ use crate::web::portal::sign_in::known_device::add_device_cookie;
 use crate::web::portal::sign_in::one_time_codes;
 use crate::web::portal::sign_in::password_check::{PasswordCheck, check_sign_in_password, record_failed_sign_in};
 use crate::web::portal::sign_in::session::{self, AnyAdmin, find_signed_in};
+use crate::web::portal::texts;
 use crate::web::sso_provider;
 use crate::web::state::AppState;
-
-/// The sentence for too many attempts.
-pub(super) const TOO_MANY_TRIES: &str = "Too many attempts. Wait a moment, then try again.";
-
-/// The sentence after a sign-in ended because of its code.
-const SIGN_IN_ENDED: &str =
-    "This sign-in has ended. Enter the password again. After five wrong codes, codes are rejected for a while.";
 
 #[derive(Template)]
 #[template(path = "portal/sign_in.html")]
@@ -69,7 +63,7 @@ impl SignInPage {
             .filter(|configuration| configuration.is_on);
         let only = offered.as_ref().is_some_and(|configuration| configuration.passwords_for_owners_only);
         let is_new = problem.is_none() && state.store.read_inline(admins::has_no_admins)?;
-        let title = if is_new { "Set up Rollcall" } else { "Sign in" };
+        let title = if is_new { texts::sign_in::SET_UP_ROLLCALL } else { texts::errors::SIGN_IN };
         Ok(Self {
             layout: PageLayout::new(title, None, NavigationEntry::NoSection),
             email,
@@ -98,7 +92,7 @@ pub(crate) async fn show_sign_in(page_request: PageRequest) -> PageResult {
     if find_signed_in(&page_request.request).is_ok() {
         return Ok(redirect_to(forms::local_path(next.as_deref())).finish());
     }
-    let problem = (with == "new-password-check").then_some(SIGN_IN_ENDED);
+    let problem = (with == "new-password-check").then_some(texts::sign_in::SIGN_IN_ENDED);
     let mut page = SignInPage::new(&page_request.state, String::new(), next.as_deref(), problem)?;
     page.layout.notice = layout::find_notice(page_request.request.query_string());
     page.asks_password |= with == "password";
@@ -114,7 +108,8 @@ pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
     let is_right = match check_sign_in_password(&page_request, &key, found.as_ref(), &fields.password).await? {
         PasswordCheck::Throttled(wait) => {
             state.metrics.record_sign_in(SignInOutcome::Throttled);
-            let page = SignInPage::new(state, fields.email, fields.next.as_deref(), Some(TOO_MANY_TRIES))?;
+            let page =
+                SignInPage::new(state, fields.email, fields.next.as_deref(), Some(texts::sign_in::TOO_MANY_TRIES))?;
             let mut response = form_page(429, &page);
             response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
             return Ok(response);
@@ -128,7 +123,7 @@ pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
     }
     let Some(found) = found.filter(|_| is_right && is_allowed) else {
         state.metrics.record_sign_in(SignInOutcome::Rejected);
-        let sentence = "Wrong email or password.";
+        let sentence = texts::sign_in::WRONG_PASSWORD;
         let page = SignInPage::new(state, fields.email, fields.next.as_deref(), Some(sentence))?;
         return Ok(form_page(401, &page));
     };

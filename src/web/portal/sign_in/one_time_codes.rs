@@ -26,6 +26,7 @@ use crate::web::portal::sign_in::known_device::add_device_cookie;
 use crate::web::portal::sign_in::password_check::record_failed_sign_in;
 use crate::web::portal::sign_in::pending_link::{expired_link_cookie, find_link_request};
 use crate::web::portal::sign_in::session::{self, AnyAdmin};
+use crate::web::portal::texts;
 use crate::web::request_middleware;
 
 /// Bytes of a secret (RFC 4226 section 4, requirement 6).
@@ -65,7 +66,7 @@ impl TotpSetupPage {
     }
 
     fn new(admin: &AnyAdmin, key: &[u8], sealed: String, problems: Vec<FormError>) -> Self {
-        let layout = PageLayout::new("Set up two-step sign-in", Some(&admin.signed), NavigationEntry::NoSection);
+        let layout = PageLayout::new(texts::sign_in::SET_UP_CODES, Some(&admin.signed), NavigationEntry::NoSection);
         let secret = totp::encode_base32(key);
         let name = forms::encode_query(&admin.signed.email);
         let address = format!("otpauth://totp/Rollcall:{name}?secret={secret}&issuer=Rollcall");
@@ -178,7 +179,7 @@ pub(crate) async fn confirm_setup(admin: AnyAdmin, page_request: PageRequest) ->
         return Err(Error::new(Reason::CodesSetupUsed).into());
     }
     let Some(step) = totp::find_time_step(&key, &fields.code, now) else {
-        let sentence = "This is not the present code. Look whether the clock of the device is right.".to_owned();
+        let sentence = texts::sign_in::CODE_NOT_PRESENT.to_owned();
         let problems = vec![FormError { field: "code", sentence }];
         return Ok(render_page(422, &TotpSetupPage::new(&admin, &key, fields.sealed, problems)));
     };
@@ -202,7 +203,7 @@ pub(crate) async fn confirm_setup(admin: AnyAdmin, page_request: PageRequest) ->
         one_time_codes::enable_codes(tx, &context, &id, &setup)
     };
     page_request.write(enable).await?;
-    let layout = PageLayout::new("Keep your recovery codes", Some(&admin.signed), NavigationEntry::NoSection);
+    let layout = PageLayout::new(texts::sign_in::STORE_RECOVERY_CODES, Some(&admin.signed), NavigationEntry::NoSection);
     Ok(render_page(200, &RecoveryPage { layout, codes: recovery_codes }))
 }
 
@@ -267,7 +268,7 @@ struct CodesBlockedPage {
 
 /// The page for an admin whose codes are refused for the given time, in milliseconds.
 fn blocked_page(wait: Millis) -> HttpResponse {
-    let layout = PageLayout::new("Too many wrong codes", None, NavigationEntry::NoSection);
+    let layout = PageLayout::new(texts::sign_in::TOO_MANY_WRONG_CODES, None, NavigationEntry::NoSection);
     let mut response = render_page(429, &CodesBlockedPage { layout, minutes: (wait / 60_000 + 1).max(1) });
     response.headers_mut().insert(RETRY_AFTER, (wait / 1000 + 1).max(1).into());
     response
@@ -319,7 +320,7 @@ struct TypedCode {
 }
 
 fn code_page(status: u16, next: Option<&str>, problem: Option<&'static str>) -> HttpResponse {
-    let layout = PageLayout::new("Your one-time code", None, NavigationEntry::NoSection);
+    let layout = PageLayout::new(texts::sign_in::YOUR_CODE, None, NavigationEntry::NoSection);
     render_page(status, &SignInCodePage { layout, next: forms::local_path(next).to_owned(), problem })
 }
 
@@ -371,7 +372,7 @@ pub(crate) async fn submit_code(page_request: PageRequest) -> PageResult {
         CodeOutcome::Wrong => {
             record_failed_sign_in(&page_request, Some(&found.admin), "wrong_code");
             state.metrics.record_sign_in(SignInOutcome::Rejected);
-            let sentence = "Wrong code, or already used. Wait for the next one.";
+            let sentence = texts::sign_in::WRONG_CODE;
             Ok(code_page(401, next, Some(sentence)))
         }
         CodeOutcome::PasswordRequired => {

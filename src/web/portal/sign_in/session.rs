@@ -24,6 +24,7 @@ use crate::web::portal::cookies;
 use crate::web::portal::forms;
 use crate::web::portal::layout::{self, PageError};
 use crate::web::portal::sign_in::signed_in::{SignedIn, Theme, WrongCodesNotice};
+use crate::web::portal::texts;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::request_middleware;
 use crate::web::request_owner::record_request_owner;
@@ -199,7 +200,7 @@ pub(crate) fn begin_session(
     server: &ServerContext,
     admin: &str,
 ) -> std::result::Result<(Cookie<'static>, TokenDigest, Session), PageError> {
-    let no_random = |_| PageError::Failed { status: 503, detail: "The server has no random numbers.".to_owned() };
+    let no_random = |_| PageError::Failed { status: 503, detail: texts::sign_in::NO_RANDOM_NUMBERS.to_owned() };
     let token = secret::BearerToken::generate_session().map_err(no_random)?;
     let now = clock::current_millis();
     let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();

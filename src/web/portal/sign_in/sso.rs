@@ -27,6 +27,7 @@ use crate::web::portal::sign_in::known_device::add_device_cookie;
 use crate::web::portal::sign_in::pending_link::LinkRequest;
 use crate::web::portal::sign_in::session::{self, AnyAdmin};
 use crate::web::portal::sign_in::sso_link;
+use crate::web::portal::texts;
 use crate::web::request_middleware;
 use crate::web::sign_in_failures::log_failed_sign_in;
 use crate::web::sso_provider::{self, SsoProvider, redirect_uri};
@@ -134,7 +135,9 @@ pub(crate) async fn begin_own_link(admin: AnyAdmin, page_request: PageRequest) -
             response.add_cookie(&started.cookie).map_err(|_| Error::new(Reason::ServerBusy))?;
             Ok(response)
         }
-        Err(failure) => sso_link::show_own_link_failure(&admin, &page_request, format!("It did not work: {failure}.")),
+        Err(failure) => {
+            sso_link::show_own_link_failure(&admin, &page_request, texts::sign_in::say_link_failed(failure))
+        }
     }
 }
 
@@ -206,13 +209,12 @@ pub(crate) async fn finish_sso(
         return Ok(response);
     }
     let Some(begun) = read_attempt(&page_request) else {
-        return show_failure(&page_request, "no_such_attempt", "no attempt was started in this browser").await;
+        return show_failure(&page_request, "no_such_attempt", texts::sign_in::NO_ATTEMPT).await;
     };
     let provider = match sso_provider::load_provider(&page_request.state) {
         Ok(Some(provider)) if provider.revision == begun.revision => provider,
         Ok(_) => {
-            return show_failure(&page_request, "no_such_attempt", "the provider settings changed in the meantime")
-                .await;
+            return show_failure(&page_request, "no_such_attempt", texts::sign_in::SETTINGS_CHANGED).await;
         }
         Err(error) => return show_broken(&page_request, error).await,
     };
@@ -221,11 +223,11 @@ pub(crate) async fn finish_sso(
     let linker = signed.filter(|admin| begun.purpose == AttemptPurpose::Link(admin.signed.session.clone()));
     let is_own = begun.purpose == AttemptPurpose::SignIn || tester.is_some() || linker.is_some();
     if !is_own || !(provider.provider_configuration.is_on || tester.is_some()) {
-        return show_failure(&page_request, "no_such_attempt", "the attempt was started for another purpose").await;
+        return show_failure(&page_request, "no_such_attempt", texts::sign_in::OTHER_PURPOSE).await;
     }
     let callback: Callback = page_request.query().unwrap_or_default();
     if callback.state == begun.attempt.state && !use_attempt(&page_request.state, &begun) {
-        return show_failure(&page_request, "no_such_attempt", "the attempt was used already").await;
+        return show_failure(&page_request, "no_such_attempt", texts::sign_in::ATTEMPT_USED).await;
     }
     let uri = redirect_uri(&page_request.state.server);
     let came = provider.party.complete_sign_in(&begun.attempt, &callback, &uri, clock::current_millis()).await;
@@ -236,7 +238,7 @@ pub(crate) async fn finish_sso(
                 Ok(came) => sso_link::link_own_identity(&admin, &page_request, &provider, came).await?,
                 Err(failure) => {
                     tracing::warn!(reason = failure.as_str(), problem = %failure, "an identity could not be linked");
-                    sso_link::show_own_link_failure(&admin, &page_request, format!("It did not work: {failure}."))?
+                    sso_link::show_own_link_failure(&admin, &page_request, texts::sign_in::say_link_failed(failure))?
                 }
             };
             Ok(end_attempt(&page_request.state.server, response))
@@ -311,7 +313,7 @@ async fn sign_in_identity(
         // `management::sso::sign_in` has recorded it in the audit log.
         Ok(SsoOutcome::Refused(refused)) => {
             page_request.state.metrics.record_sign_in(SignInOutcome::Rejected);
-            log_failed_attempt(page_request, refused.as_str(), "the identity of the provider is not accepted");
+            log_failed_attempt(page_request, refused.as_str(), texts::sign_in::IDENTITY_NOT_ACCEPTED);
             Ok(end_attempt(server, failure_page(403)))
         }
         Err(error) => show_broken(page_request, error).await,
@@ -327,7 +329,7 @@ struct SsoFailedPage {
 fn failure_page(status: u16) -> HttpResponse {
     render_page(
         status,
-        &SsoFailedPage { layout: PageLayout::new("Single sign-on didn’t work", None, NavigationEntry::NoSection) },
+        &SsoFailedPage { layout: PageLayout::new(texts::sign_in::SSO_FAILED, None, NavigationEntry::NoSection) },
     )
 }
 
@@ -383,7 +385,7 @@ fn render_test_page(
     provider: &SsoProvider,
     outcome: Result<(SignedInUser, SignInDecision), String>,
 ) -> HttpResponse {
-    let title = if outcome.is_ok() { "The provider answers" } else { "The test failed" };
+    let title = if outcome.is_ok() { texts::sign_in::PROVIDER_ANSWERS } else { texts::sign_in::TEST_FAILED };
     let layout = PageLayout::new(title, Some(&admin.signed), NavigationEntry::Settings);
     let (problem, came) = match outcome {
         Ok((came, decision)) => (None, Some(describe_result(came, &decision))),
@@ -396,19 +398,11 @@ fn render_test_page(
 }
 
 fn describe_result(came: SignedInUser, decision: &SignInDecision) -> SsoTestResult {
-    let describe =
-        |role: &Option<String>| role.as_ref().map_or(String::new(), |role| format!(" The role becomes “{role}”."));
     let (would_enter, sentence) = match decision {
-        SignInDecision::SignIn { role, .. } => {
-            (true, format!("This admin may sign in: linked already.{}", describe(role)))
-        }
-        SignInDecision::ConfirmLink { role, .. } => {
-            let first = "This admin may sign in: found by the e-mail address, and linked after the password of the admin \
-                         here was entered once.";
-            (true, format!("{first}{}", describe(role)))
-        }
-        SignInDecision::Add { role, .. } => (true, format!("This admin would be added, with the role “{role}”.")),
-        SignInDecision::Refuse(why) => (false, format!("This admin would not be let in. {}", why.sentence())),
+        SignInDecision::SignIn { role, .. } => (true, texts::sign_in::say_is_linked(role.as_deref())),
+        SignInDecision::ConfirmLink { role, .. } => (true, texts::sign_in::say_must_confirm(role.as_deref())),
+        SignInDecision::Add { role, .. } => (true, texts::sign_in::say_would_be_added(role)),
+        SignInDecision::Refuse(why) => (false, texts::sign_in::say_not_let_in(why.sentence())),
     };
     let claims = serde_json::to_string_pretty(&came.claims).unwrap_or_default();
     SsoTestResult { identity: came.identity, would_enter, sentence, claims }

@@ -15,11 +15,11 @@ use crate::web::portal::forms::{FormError, PageRequest};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::profile;
 use crate::web::portal::sign_in::known_device::add_device_cookie;
-use crate::web::portal::sign_in::login::TOO_MANY_TRIES;
 use crate::web::portal::sign_in::one_time_codes;
 use crate::web::portal::sign_in::password_check::{PasswordCheck, check_sign_in_password};
 use crate::web::portal::sign_in::pending_link::{LinkRequest, expired_link_cookie, find_link_request};
 use crate::web::portal::sign_in::session::{self, AnyAdmin};
+use crate::web::portal::texts;
 use crate::web::request_middleware;
 use crate::web::sso_provider::SsoProvider;
 
@@ -40,7 +40,7 @@ fn link_page(
     found: &AdminCredentials,
     problem: Option<&'static str>,
 ) -> HttpResponse {
-    let layout = PageLayout::new("Confirm that it is you", None, NavigationEntry::NoSection);
+    let layout = PageLayout::new(texts::sign_in::CONFIRM_IDENTITY, None, NavigationEntry::NoSection);
     let (issuer, subject) = (request.link.issuer.clone(), request.link.subject.clone());
     let (email, has_codes) = (found.admin.email.clone(), found.admin.has_totp);
     render_page(status, &LinkPage { layout, email, issuer, subject, has_codes, problem })
@@ -78,11 +78,11 @@ pub(crate) async fn submit_link(page_request: PageRequest) -> PageResult {
         PasswordCheck::Right => {}
         PasswordCheck::Wrong => {
             state.metrics.record_sign_in(SignInOutcome::Rejected);
-            return Ok(link_page(401, &request, &found, Some("This is not the password of this admin here.")));
+            return Ok(link_page(401, &request, &found, Some(texts::sign_in::NOT_THIS_PASSWORD)));
         }
         PasswordCheck::Throttled(wait) => {
             state.metrics.record_sign_in(SignInOutcome::Throttled);
-            let mut response = link_page(429, &request, &found, Some(TOO_MANY_TRIES));
+            let mut response = link_page(429, &request, &found, Some(texts::sign_in::TOO_MANY_TRIES));
             response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
             return Ok(response);
         }
@@ -142,7 +142,7 @@ struct LinkStartPage {
 
 /// The page that leads to the provider. A form may not redirect to another site (`form-action`), a link may.
 pub(super) fn start_page(admin: &AnyAdmin, provider: &SsoProvider, address: String) -> HttpResponse {
-    let layout = PageLayout::new("Link an identity", Some(&admin.signed), NavigationEntry::NoSection);
+    let layout = PageLayout::new(texts::sign_in::LINK_IDENTITY, Some(&admin.signed), NavigationEntry::NoSection);
     render_page(200, &LinkStartPage { layout, issuer: provider.provider_configuration.issuer.clone(), address })
 }
 

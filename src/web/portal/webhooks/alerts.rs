@@ -9,6 +9,7 @@ use crate::management::webhooks::lanes::{self, LaneAlert, LaneAlertLevel};
 use crate::model::audit_context::AccountScope;
 use crate::store::Snapshot;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
 use crate::web::portal::webhooks::webhook_name;
 
 /// Most alerts on a page.
@@ -37,19 +38,11 @@ impl WebhookAlertLine {
         let since = format_ago(now - alert.since);
         let of = names.find(&alert.account);
         let sentence = match alert.level {
-            LaneAlertLevel::FailingForAnHour => {
-                format!("Events of {of} are not accepted. The first failure was {since}.")
-            }
-            LaneAlertLevel::HalfOfRetries => {
-                format!("Events of {of} are not accepted. Half of the retries have failed.")
-            }
-            LaneAlertLevel::MostRetries => format!("Events of {of} are not accepted. 70 % of the retries have failed."),
-            LaneAlertLevel::LastRetries => {
-                format!("Events of {of} are not accepted. 90 % of the retries have failed: it stops soon.")
-            }
-            LaneAlertLevel::Stopped => {
-                format!("Events of {of} wait. All retries have failed, so nothing is sent until you resume it.")
-            }
+            LaneAlertLevel::FailingForAnHour => texts::webhooks::warn_failing_since(of, &since),
+            LaneAlertLevel::HalfOfRetries => texts::webhooks::warn_half_of_retries(of),
+            LaneAlertLevel::MostRetries => texts::webhooks::warn_most_retries(of),
+            LaneAlertLevel::LastRetries => texts::webhooks::warn_last_retries(of),
+            LaneAlertLevel::Stopped => texts::webhooks::warn_stopped(of),
         };
         Self {
             webhook_name: webhook_name(&alert.webhook),

@@ -13,10 +13,11 @@ use crate::store::Snapshot;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::encode_query;
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::portal::webhooks::lane_pages::{ConnectionName, send_again};
 use crate::web::portal::webhooks::request_view::{AttemptContent, RequestReader, RequestView, advise_on_failure};
-use crate::web::portal::webhooks::{WebhookAdmin, WebhookView, format_duration};
+use crate::web::portal::webhooks::{WebhookAdmin, WebhookView};
 
 /// Attempts on a page.
 const PER_PAGE: u32 = 50;
@@ -46,7 +47,7 @@ impl AttemptLine {
             outcome: describe_outcome(&attempt),
             is_resend: attempt.resend,
             number: attempt.number,
-            duration: format_duration(attempt.duration_ms),
+            duration: texts::formats::format_milliseconds(attempt.duration_ms),
         })
     }
 }
@@ -55,9 +56,9 @@ impl AttemptLine {
 fn describe_outcome(attempt: &WebhookAttempt) -> String {
     match (attempt.status, &attempt.error) {
         (Some(status), None) => status.to_string(),
-        (Some(status), Some(error)) => format!("{status}, {error}"),
+        (Some(status), Some(error)) => texts::deliveries::add_error(status, error),
         (None, Some(error)) => error.clone(),
-        (None, None) => "no answer".to_owned(),
+        (None, None) => texts::deliveries::NO_ANSWER.to_owned(),
     }
 }
 
@@ -124,7 +125,7 @@ pub(crate) async fn list_attempts(admin: WebhookAdmin, page_request: PageRequest
     let has_more = lines.len() > PER_PAGE as usize;
     lines.truncate(PER_PAGE as usize);
     let next = lines.last().filter(|_| has_more).map(|last| last.attempt.to_string());
-    let layout = view.layout(&admin.signed, "Attempts");
+    let layout = view.layout(&admin.signed, texts::deliveries::ATTEMPTS);
     Ok(render_page(200, &AttemptsPage { layout, view, filters, lines, next }))
 }
 
@@ -148,7 +149,7 @@ impl AttemptPage {
     }
 
     fn duration(&self) -> String {
-        format_duration(self.attempt.duration_ms)
+        texts::formats::format_milliseconds(self.attempt.duration_ms)
     }
 
     fn advice(&self) -> &'static str {
@@ -159,9 +160,8 @@ impl AttemptPage {
     fn sentence(&self) -> String {
         let duration = self.duration();
         match (self.attempt.status, &self.attempt.error) {
-            (Some(status), _) => format!("Your application answered {status} after {duration}."),
-            (None, Some(error)) => format!("No answer after {duration}: {error}."),
-            (None, None) => format!("No answer after {duration}."),
+            (Some(status), _) => texts::deliveries::say_answered(status, &duration),
+            (None, error) => texts::deliveries::say_not_answered(&duration, error.as_deref()),
         }
     }
 }

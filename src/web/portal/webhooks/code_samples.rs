@@ -2,6 +2,7 @@
 //! public key filled in.
 
 use crate::model::webhook::{SignatureKind, Webhook};
+use crate::web::portal::texts;
 
 /// Code in one language.
 pub(crate) struct CodeSample {
@@ -15,17 +16,17 @@ pub(crate) struct CodeSample {
 type SampleText = (&'static str, &'static str, &'static str);
 
 const HMAC: [SampleText; 4] = [
-    ("Node", "node", include_str!("../../../../templates/portal/samples/hmac-node.txt")),
-    ("Python", "python", include_str!("../../../../templates/portal/samples/hmac-python.txt")),
-    ("Go", "go", include_str!("../../../../templates/portal/samples/hmac-go.txt")),
-    ("Rust", "rust", include_str!("../../../../templates/portal/samples/hmac-rust.txt")),
+    (texts::deliveries::NODE, "node", include_str!("../../../../templates/portal/samples/hmac-node.txt")),
+    (texts::deliveries::PYTHON, "python", include_str!("../../../../templates/portal/samples/hmac-python.txt")),
+    (texts::deliveries::GO, "go", include_str!("../../../../templates/portal/samples/hmac-go.txt")),
+    (texts::deliveries::RUST, "rust", include_str!("../../../../templates/portal/samples/hmac-rust.txt")),
 ];
 
 const ED25519: [SampleText; 4] = [
-    ("Node", "node", include_str!("../../../../templates/portal/samples/ed25519-node.txt")),
-    ("Python", "python", include_str!("../../../../templates/portal/samples/ed25519-python.txt")),
-    ("Go", "go", include_str!("../../../../templates/portal/samples/ed25519-go.txt")),
-    ("Rust", "rust", include_str!("../../../../templates/portal/samples/ed25519-rust.txt")),
+    (texts::deliveries::NODE, "node", include_str!("../../../../templates/portal/samples/ed25519-node.txt")),
+    (texts::deliveries::PYTHON, "python", include_str!("../../../../templates/portal/samples/ed25519-python.txt")),
+    (texts::deliveries::GO, "go", include_str!("../../../../templates/portal/samples/ed25519-go.txt")),
+    (texts::deliveries::RUST, "rust", include_str!("../../../../templates/portal/samples/ed25519-rust.txt")),
 ];
 
 /// Returns the samples for a webhook. `public_key` is that of its current key.

@@ -13,6 +13,7 @@ use crate::model::webhook::SignatureKind;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
+use crate::web::portal::texts;
 use crate::web::portal::webhooks::WebhookAdmin;
 use crate::web::portal::webhooks::form::{FormChoice, WebhookFields, WebhookForm};
 
@@ -45,7 +46,7 @@ impl NewWebhookPage {
 fn render_new_webhook(admin: &WebhookAdmin, page_request: &PageRequest, form: WebhookForm) -> PageResult {
     let scope = &admin.context.scope;
     let accounts = page_request.read_inline(|at| accounts::list_accounts(at, scope, None, SUGGESTED_ACCOUNTS))?;
-    let layout = PageLayout::new("Add a webhook", Some(&admin.signed), NavigationEntry::Webhooks);
+    let layout = PageLayout::new(texts::webhooks::ADD_WEBHOOK, Some(&admin.signed), NavigationEntry::Webhooks);
     let status = if form.problems.is_empty() { 200 } else { 422 };
     Ok(render_page(status, &NewWebhookPage { layout, form, accounts }))
 }
@@ -68,10 +69,10 @@ pub(crate) async fn create_webhook(admin: WebhookAdmin, page_request: PageReques
     let signature = form.value("signature").parse::<SignatureKind>();
     let has_backfill = form.is_chosen("start", "backfill");
     if signature.is_err() {
-        form.add_problem("signature", "Choose how requests are signed.");
+        form.add_problem("signature", texts::webhooks::CHOOSE_SIGNATURE);
     }
     if !has_backfill && !form.is_chosen("start", "latest") {
-        form.add_problem("start", "Choose where the events begin.");
+        form.add_problem("start", texts::webhooks::CHOOSE_START);
     }
     let (Ok(signature), true) = (signature, form.problems.is_empty()) else {
         return render_new_webhook(&admin, &page_request, form);
@@ -98,7 +99,7 @@ pub(crate) async fn create_webhook(admin: WebhookAdmin, page_request: PageReques
             Ok(response)
         }
         Err(error) if error.reason() == Reason::AccountNotFound => {
-            form.add_problem("account", "There is no customer with this ID.");
+            form.add_problem("account", texts::webhooks::ACCOUNT_UNKNOWN);
             render_new_webhook(&admin, &page_request, form)
         }
         Err(error) => {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::auth::jwt::SigningKey;
 use crate::delivery::sealing;
 use crate::error::{Error, Reason};
-use crate::messages::render_sentence;
 use crate::model::event::PUBLISHED_KINDS;
 use crate::model::webhook::headers::{SealedHeader, check_headers};
 use crate::model::webhook::{
@@ -13,12 +12,15 @@ use crate::model::webhook::{
 };
 use crate::outgoing::OutgoingRules;
 use crate::web::portal::forms::{FormError, find_field_error};
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 
 /// Stands for a stored value that a page does not show.
 const MASK: &str = "***";
 
 /// The subjects of events, with their headings.
-const SUBJECTS: [(&str, &str); 3] = [("user", "Users"), ("group", "Groups"), ("configuration", "Connections")];
+const SUBJECTS: [(&str, &str); 3] =
+    [("user", texts::labels::USERS), ("group", texts::labels::GROUPS), ("configuration", texts::labels::CONNECTIONS)];
 
 /// Values of the form by field name. A checked kind is sent under `kind.` and its name.
 pub(crate) type WebhookFields = BTreeMap<String, String>;
@@ -121,46 +123,30 @@ impl WebhookForm {
     /// The formats.
     pub(crate) fn formats() -> [FormChoice; 3] {
         [
-            (
-                "standard",
-                "Rollcall",
-                "Batches of events, the same as in the event feed. Signed as the Standard Webhooks specification says.",
-            ),
-            (
-                "frontegg",
-                "Frontegg",
-                "One event in each request, with the names of Frontegg. For an application that was written for it.",
-            ),
-            (
-                "set",
-                "Security Event Tokens",
-                "One signed token in each request (RFC 8417, RFC 9967). For receivers of security events.",
-            ),
+            ("standard", texts::labels::ROLLCALL, texts::webhooks::ABOUT_FORMAT_STANDARD),
+            ("frontegg", texts::webhooks::FORMAT_FRONTEGG, texts::webhooks::ABOUT_FORMAT_FRONTEGG),
+            ("set", texts::webhooks::FORMAT_SET, texts::webhooks::ABOUT_FORMAT_SET),
         ]
     }
 
     pub(crate) fn payloads() -> [FormChoice; 2] {
         [
-            ("full", "Full", "Each event has the values before and after the change."),
-            ("thin", "Thin", "Each event has only its kind and the ids. Your application reads the rest from the API."),
+            ("full", texts::webhooks::PAYLOAD_FULL, texts::webhooks::ABOUT_PAYLOAD_FULL),
+            ("thin", texts::webhooks::PAYLOAD_THIN, texts::webhooks::ABOUT_PAYLOAD_THIN),
         ]
     }
 
     pub(crate) fn starts() -> [FormChoice; 2] {
         [
-            ("latest", "With the next event", "What happened before is not sent."),
-            (
-                "backfill",
-                "With the current users and groups",
-                "They are sent first, as events. Then the new events follow, without a gap.",
-            ),
+            ("latest", texts::webhooks::START_LATEST, texts::webhooks::ABOUT_START_LATEST),
+            ("backfill", texts::webhooks::START_BACKFILL, texts::webhooks::ABOUT_START_BACKFILL),
         ]
     }
 
     pub(crate) fn signatures() -> [FormChoice; 2] {
         [
-            ("hmac", "Secret", "Both sides have the same secret (HMAC with SHA-256). Every library can verify it."),
-            ("ed25519", "Key pair", "Your application has only a public key (Ed25519), which need not be secret."),
+            ("hmac", texts::labels::SECRET, texts::webhooks::ABOUT_SECRET),
+            ("ed25519", texts::webhooks::KEY_PAIR, texts::webhooks::ABOUT_KEY_PAIR),
         ]
     }
 
@@ -171,10 +157,10 @@ impl WebhookForm {
         let format = self.value("format").parse();
         let payload = self.value("payload").parse();
         if format.is_err() {
-            self.add_problem("format", "Choose a format.");
+            self.add_problem("format", texts::webhooks::CHOOSE_FORMAT);
         }
         if payload.is_err() {
-            self.add_problem("payload", "Choose how much of an event is sent.");
+            self.add_problem("payload", texts::webhooks::CHOOSE_PAYLOAD);
         }
         let settings = WebhookSettings {
             description: self.value("description").trim().to_owned(),
@@ -187,7 +173,7 @@ impl WebhookForm {
         };
         let has_problem = self.problem("kinds").is_some();
         if !has_problem && settings.list_sent_kinds().is_ok_and(|kinds| kinds.is_some_and(|kinds| kinds.is_empty())) {
-            self.add_problem("kinds", "Security Event Tokens are about users and groups only. Choose a kind of those.");
+            self.add_problem("kinds", texts::webhooks::CHOOSE_KIND_OF_SET);
         }
         let described = WebhookSettings {
             description: settings.description.clone(),
@@ -205,18 +191,17 @@ impl WebhookForm {
             return stored.settings.url.clone();
         }
         if stored.is_some() && given.contains(MASK) {
-            self.add_problem("url", "Write the whole URL. The part *** stands for values that are not shown.");
+            self.add_problem("url", texts::webhooks::WRITE_URL_WITHOUT_MASK);
             return given;
         }
         match sealing::check_settings(rules, &WebhookSettings::new(given.clone())) {
             Err(error) if given.is_empty() || error.reason() == Reason::WebhookUrlInvalid => {
-                let sentence =
-                    "Write the whole URL of your application, such as https://app.example.com/events, without #.";
+                let sentence = texts::webhooks::WRITE_URL_OF_APP;
                 self.add_problem("url", sentence);
             }
             Err(error) => {
                 let problem = error.param("problem").map_or_else(|| render_sentence(&error), str::to_owned);
-                self.add_problem("url", format!("This URL cannot be called: {}.", problem.trim_end_matches('.')));
+                self.add_problem("url", texts::labels::say_url_refused(&problem));
             }
             Ok(()) => {}
         }
@@ -239,7 +224,7 @@ impl WebhookForm {
             }
         }
         if chosen.is_empty() {
-            self.add_problem("kinds", "Choose at least one kind of event, or all.");
+            self.add_problem("kinds", texts::webhooks::CHOOSE_KIND);
         }
         // The same kinds in another spelling are no change.
         let expand = |kinds: &[String]| {
@@ -261,7 +246,7 @@ impl WebhookForm {
         }
         let number = text.parse().ok().filter(|number| (1..=max).contains(number));
         if number.is_none() {
-            self.add_problem(field, format!("Write a whole number from 1 to {max}."));
+            self.add_problem(field, texts::webhooks::ask_for_number(max));
         }
         number
     }
@@ -295,7 +280,7 @@ impl WebhookForm {
         for (name, value) in checked {
             match stored.iter().find(|header| header.name == name) {
                 Some(before) if value == MASK => sealed.push(before.clone()),
-                _ if value == MASK => self.add_problem("headers", format!("Write the value of {name}.")),
+                _ if value == MASK => self.add_problem("headers", texts::webhooks::ask_for_header_value(&name)),
                 _ => sealed.extend(sealing::seal_headers(signing_key, id, &[(name, value)])?),
             }
         }
@@ -317,7 +302,7 @@ fn parse_header_lines(text: &str) -> Result<Vec<(String, String)>, String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines
         .map(|line| {
-            let (name, value) = line.split_once(':').ok_or("Write one header on each line, as Name: value.")?;
+            let (name, value) = line.split_once(':').ok_or(texts::webhooks::WRITE_HEADER_LINES)?;
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         })
         .collect()
@@ -326,23 +311,23 @@ fn parse_header_lines(text: &str) -> Result<Vec<(String, String)>, String> {
 /// What an event of this kind reports.
 pub(crate) fn describe_kind(kind: &str) -> &'static str {
     match kind {
-        "user.created" => "a user was added",
-        "user.updated" => "attributes of a user changed",
-        "user.deactivated" => "a user was deactivated",
-        "user.reactivated" => "a user was activated again",
-        "user.deleted" => "a user was deleted",
-        "user.restored" => "a deleted user was brought back",
-        "group.created" => "a group was added",
-        "group.updated" => "attributes of a group changed",
-        "group.deleted" => "a group was deleted",
-        "group.restored" => "a deleted group was brought back",
-        "group.member_added" => "members joined a group",
-        "group.member_removed" => "members left a group",
-        "configuration.created" => "a connection was added",
-        "configuration.updated" => "settings of a connection changed",
-        "configuration.deleted" => "a connection was deleted",
-        "configuration.held" => "a connection is held, because its provider removed much at once",
-        "configuration.tested" => "an admin sent a test event; nothing changed",
+        "user.created" => texts::webhooks::USER_CREATED,
+        "user.updated" => texts::webhooks::USER_UPDATED,
+        "user.deactivated" => texts::webhooks::USER_DEACTIVATED,
+        "user.reactivated" => texts::webhooks::USER_REACTIVATED,
+        "user.deleted" => texts::webhooks::USER_DELETED,
+        "user.restored" => texts::webhooks::USER_RESTORED,
+        "group.created" => texts::webhooks::GROUP_CREATED,
+        "group.updated" => texts::webhooks::GROUP_UPDATED,
+        "group.deleted" => texts::webhooks::GROUP_DELETED,
+        "group.restored" => texts::webhooks::GROUP_RESTORED,
+        "group.member_added" => texts::webhooks::GROUP_MEMBER_ADDED,
+        "group.member_removed" => texts::webhooks::GROUP_MEMBER_REMOVED,
+        "configuration.created" => texts::webhooks::CONNECTION_CREATED,
+        "configuration.updated" => texts::webhooks::CONNECTION_UPDATED,
+        "configuration.deleted" => texts::webhooks::CONNECTION_DELETED,
+        "configuration.held" => texts::webhooks::CONNECTION_HELD,
+        "configuration.tested" => texts::webhooks::TEST_EVENT_SENT,
         _ => "",
     }
 }

@@ -7,20 +7,25 @@ use crate::delivery::sealing;
 use crate::error::{Error, Reason};
 use crate::management::sessions;
 use crate::management::webhooks as management;
-use crate::messages::render_sentence;
 use crate::model::webhook::{SignatureKind, WebhookFormat, WebhookKey};
 use crate::store::Tx;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::portal::webhooks::code_samples::{CodeSample, list_samples};
 use crate::web::portal::webhooks::{WebhookAdmin, WebhookView};
 
 /// Times for which an earlier key stays valid, with their labels.
-const OVERLAPS: [(&str, &str); 4] =
-    [("24h", "24 hours"), ("7d", "7 days"), ("1h", "1 hour"), ("0", "not at all: the secret has leaked")];
+const OVERLAPS: [(&str, &str); 4] = [
+    ("24h", texts::labels::HOURS_24),
+    ("7d", texts::labels::DAYS_7),
+    ("1h", texts::labels::ONE_HOUR),
+    ("0", texts::webhooks::OVERLAP_NONE),
+];
 
 /// A key in the list.
 struct KeyLine {
@@ -85,7 +90,7 @@ fn render_keys(
     let keys = page_request.read_inline(|at| management::list_keys(at, &view.webhook, view.now))?;
     let secret = one_time_secrets::reveal_secret(page_request, &admin.signed, view.id())?;
     let samples = list_samples(&view.webhook, keys.first().and_then(|key| key.public.as_deref()));
-    let mut layout = view.layout(&admin.signed, "Keys");
+    let mut layout = view.layout(&admin.signed, texts::webhooks::KEYS);
     layout.visible_until = one_time_secrets::find_end(page_request, &admin.signed)?;
     let status = if problems.is_empty() { 200 } else { 422 };
     let keys = keys.into_iter().map(KeyLine::from).collect();

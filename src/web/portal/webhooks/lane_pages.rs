@@ -9,7 +9,6 @@ use crate::error::{Error, ErrorKind, Reason, Result};
 use crate::management::webhooks as management;
 use crate::management::webhooks::lanes::{self, ResumeFrom, WebhookLane};
 use crate::management::{accounts, configurations};
-use crate::messages::render_sentence;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::webhook::{LaneState, Webhook};
 use crate::provisioning::directory::DirectorySource;
@@ -18,6 +17,8 @@ use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::portal::webhooks::{WebhookAdmin, WebhookView};
 
@@ -44,28 +45,24 @@ impl ConnectionName {
 
     /// Text for pages without a link.
     pub(crate) fn label(&self) -> &str {
-        self.name.as_deref().unwrap_or("a deleted connection")
+        self.name.as_deref().unwrap_or(texts::deliveries::DELETED_CONNECTION)
     }
 }
 
 /// Class and label of the state of a lane.
 pub(crate) fn state_of_lane(lane: &WebhookLane) -> (&'static str, &'static str) {
     match lane.state {
-        LaneState::Idle => ("live", "Up to date"),
-        LaneState::Sending => ("testing", "Sending"),
-        LaneState::Retrying => ("quiet", "Retrying"),
-        LaneState::Paused => ("paused", "Paused"),
-        LaneState::Stopped => ("failing", "Stopped"),
+        LaneState::Idle => ("live", texts::labels::UP_TO_DATE),
+        LaneState::Sending => ("testing", texts::webhooks::SENDING),
+        LaneState::Retrying => ("quiet", texts::webhooks::RETRYING),
+        LaneState::Paused => ("paused", texts::labels::PAUSED),
+        LaneState::Stopped => ("failing", texts::webhooks::STOPPED),
     }
 }
 
 /// Number of waiting events of a lane, in words.
 pub(crate) fn describe_waiting(lane: &WebhookLane) -> String {
-    let number = match lane.waiting {
-        10_000.. => "10,000 or more".to_owned(),
-        number => number.to_string(),
-    };
-    if lane.is_backfilling { format!("{number}, after the current users and groups") } else { number }
+    texts::deliveries::describe_waiting(lane.waiting, lane.is_backfilling)
 }
 
 /// Returns the lane of a configuration.
@@ -125,14 +122,7 @@ impl LanePage {
 
     /// What a skip leaves out, in a sentence.
     fn skipped(&self) -> String {
-        let events = match self.lane.waiting {
-            10_000.. => "10,000 or more events are".to_owned(),
-            1 => "1 event is".to_owned(),
-            number => format!("{number} events are"),
-        };
-        let first =
-            if self.lane.is_backfilling { " The rest of the current users and groups is left out too." } else { "" };
-        format!("{events} left out for good.{first} The audit log has the number.")
+        texts::deliveries::say_left_out(self.lane.waiting, self.lane.is_backfilling)
     }
 }
 
@@ -152,7 +142,7 @@ async fn render_lane(
     let (connection, lane, account) = page_request.read(read).await?;
     let lane = lane.ok_or(PageError::NotFound)?;
     let mut layout = view.layout(&admin.signed, "");
-    layout.title = format!("Events of {}", connection.label());
+    layout.title = texts::deliveries::title_lane(connection.label());
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(status, &LanePage { layout, view, connection, lane, account, form, problems }))
 }
@@ -175,7 +165,7 @@ pub(crate) async fn resume_lane(admin: WebhookAdmin, page_request: PageRequest) 
     let form = page_request.form::<LaneResumeForm>(&admin.signed).await?;
     let skips = form.from == "latest";
     if skips && form.confirmed != "on" {
-        let problem = FormError { field: "confirmed", sentence: "Tick the box to leave the events out.".to_owned() };
+        let problem = FormError { field: "confirmed", sentence: texts::deliveries::CONFIRM_SKIP.to_owned() };
         return render_lane(&admin, &page_request, (ResendForm::default(), vec![problem])).await;
     }
     let from = if skips { ResumeFrom::Latest } else { ResumeFrom::Next };
@@ -200,10 +190,10 @@ impl ResendForm {
         let (from, to) = (number(&self.from), number(&self.to));
         let mut problems = Vec::new();
         if from.is_none() {
-            problems.push(FormError { field: "from", sentence: "Write the number of the first event.".to_owned() });
+            problems.push(FormError { field: "from", sentence: texts::deliveries::WRITE_FIRST_NUMBER.to_owned() });
         }
         if to.is_none_or(|to| from.is_some_and(|from| to < from)) {
-            let sentence = "Write the number of the last event. It must not be before the first.".to_owned();
+            let sentence = texts::deliveries::WRITE_LAST_NUMBER.to_owned();
             problems.push(FormError { field: "to", sentence });
         }
         match (from, to, problems.is_empty()) {
@@ -265,18 +255,18 @@ pub(crate) fn describe_undelivered(webhook: &Webhook, lane: &WebhookLane, event:
     let (seq, kind) = event;
     let kinds = webhook.list_sent_kinds();
     if !kinds.as_ref().is_ok_and(|kinds| kinds.includes(kind, i64::MAX)) {
-        return "It does not get events of this kind.";
+        return texts::deliveries::KIND_NOT_SENT;
     }
     if !kinds.is_ok_and(|kinds| kinds.includes(kind, seq)) {
-        return "It gets events of this kind, but only later ones: the kind was added after this event.";
+        return texts::deliveries::KIND_ADDED_LATER;
     }
     if seq <= lane.position {
-        return "No attempt is stored. It began later, the event was left out, or it was delivered more than 30 days ago.";
+        return texts::deliveries::ATTEMPT_NOT_STORED;
     }
     match lane.state {
-        LaneState::Stopped => "It waits. An earlier event was not accepted, and the retries have ended.",
-        LaneState::Retrying => "It waits. An earlier event is being retried.",
-        LaneState::Paused => "It waits. The webhook is paused or disabled.",
-        LaneState::Idle | LaneState::Sending => "It waits for its turn.",
+        LaneState::Stopped => texts::deliveries::WAITS_STOPPED,
+        LaneState::Retrying => texts::deliveries::WAITS_RETRYING,
+        LaneState::Paused => texts::deliveries::WAITS_PAUSED,
+        LaneState::Idle | LaneState::Sending => texts::deliveries::WAITS_FOR_TURN,
     }
 }

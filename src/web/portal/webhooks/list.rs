@@ -10,6 +10,7 @@ use crate::model::webhook::mask_url;
 use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
+use crate::web::portal::texts;
 use crate::web::portal::webhooks::alerts::WebhookAlerts;
 use crate::web::portal::webhooks::{WebhookAdmin, describe_state, webhook_name};
 
@@ -34,7 +35,9 @@ impl WebhookLine {
             url: mask_url(&summary.webhook.settings.url),
             state: describe_state(&summary),
             lanes: describe_lanes(&summary),
-            oldest: summary.oldest_waiting.map_or_else(|| "none waits".to_owned(), |at| format_ago(now - at)),
+            oldest: summary
+                .oldest_waiting
+                .map_or_else(|| texts::webhooks::NONE_WAITS.to_owned(), |at| format_ago(now - at)),
             delivered: describe_attempts(&summary),
             account: summary.webhook.account.as_ref().map(|account| AccountLabel::find(names, account)),
             id: summary.webhook.id,
@@ -44,19 +47,14 @@ impl WebhookLine {
 
 /// The lanes that fail, in words; empty if there are none.
 pub(crate) fn describe_lanes(summary: &WebhookSummary) -> String {
-    let count = |number: u32, what: &str| {
-        let connections = if number == 1 { "connection" } else { "connections" };
-        (number > 0).then(|| format!("{what} for {number} {connections}"))
-    };
-    let parts = [count(summary.stopped_lanes, "stopped"), count(summary.retrying_lanes, "retrying")];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    texts::webhooks::describe_failing_lanes(summary.stopped_lanes, summary.retrying_lanes)
 }
 
 /// The attempts of the last 24 hours, in words.
 pub(crate) fn describe_attempts(summary: &WebhookSummary) -> String {
     match summary.attempts {
-        0 => "no attempt".to_owned(),
-        attempts => format!("{} of {attempts}", summary.succeeded),
+        0 => texts::webhooks::NO_ATTEMPT.to_owned(),
+        attempts => texts::webhooks::count_succeeded(summary.succeeded, attempts),
     }
 }
 
@@ -79,6 +77,6 @@ pub(crate) async fn list_webhooks(admin: WebhookAdmin, page_request: PageRequest
         })
         .await?;
     let lines = summaries.into_iter().map(|summary| WebhookLine::new(summary, &names, now)).collect();
-    let layout = PageLayout::new("Webhooks", Some(&admin.signed), NavigationEntry::Webhooks);
+    let layout = PageLayout::new(texts::webhooks::WEBHOOKS, Some(&admin.signed), NavigationEntry::Webhooks);
     Ok(render_page(200, &WebhooksPage { layout, lines, alerts }))
 }

@@ -23,6 +23,7 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
 use crate::web::required_permission::Webhooks;
 
 /// A signed-in admin who may manage webhooks.
@@ -81,31 +82,16 @@ pub(crate) fn webhook_name(webhook: &Webhook) -> String {
         return description.to_owned();
     }
     let url = webhook.settings.parse_url();
-    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| "Webhook".to_owned())
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| texts::labels::WEBHOOK.to_owned())
 }
 
 /// Class and label of the state of a webhook.
 pub(crate) fn describe_state(summary: &WebhookSummary) -> (&'static str, &'static str) {
     match summary.webhook.state {
-        WebhookState::Active if summary.stopped_lanes > 0 => ("failing", "Stopped"),
-        WebhookState::Active if summary.retrying_lanes > 0 => ("quiet", "Retrying"),
-        WebhookState::Active => ("live", "Active"),
-        WebhookState::Paused => ("paused", "Paused"),
-        WebhookState::Disabled => ("failing", "Disabled"),
-    }
-}
-
-/// A duration to read: `35 ms`, `1.2 s`.
-pub(crate) fn format_duration(ms: i64) -> String {
-    if ms < 1_000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1_000, ms % 1_000 / 100) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_in_milliseconds_or_seconds() {
-        assert_eq!([0, 999, 1_000, 15_250].map(format_duration), ["0 ms", "999 ms", "1.0 s", "15.2 s"]);
+        WebhookState::Active if summary.stopped_lanes > 0 => ("failing", texts::webhooks::STOPPED),
+        WebhookState::Active if summary.retrying_lanes > 0 => ("quiet", texts::webhooks::RETRYING),
+        WebhookState::Active => ("live", texts::labels::ACTIVE),
+        WebhookState::Paused => ("paused", texts::labels::PAUSED),
+        WebhookState::Disabled => ("failing", texts::labels::DISABLED),
     }
 }

@@ -18,6 +18,7 @@ use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::portal::webhooks::alerts::WebhookAlerts;
 use crate::web::portal::webhooks::form::WebhookForm;
@@ -88,29 +89,20 @@ impl WebhookDetailPage {
     fn sentence(&self) -> String {
         let failing = describe_lanes(&self.summary);
         match self.view.webhook.state {
-            WebhookState::Active if !failing.is_empty() => format!("Some events are not accepted: {failing}."),
+            WebhookState::Active if !failing.is_empty() => texts::webhooks::say_events_not_accepted(&failing),
             WebhookState::Active => match self.summary.oldest_waiting {
-                Some(since) => format!(
-                    "Events are being sent. The oldest one that waits is from {}.",
-                    format_ago(self.view.now - since)
-                ),
-                None => "Everything was delivered. Nothing waits.".to_owned(),
+                Some(since) => texts::webhooks::say_events_are_sent(&format_ago(self.view.now - since)),
+                None => texts::webhooks::ALL_DELIVERED.to_owned(),
             },
             WebhookState::Paused if self.has_reason(PAUSED_ACCOUNT_WEBHOOKS_OFF) => {
-                "Paused, because the operator does not allow webhooks of customers. Events wait until that changes."
-                    .to_owned()
+                texts::webhooks::PAUSED_BY_OPERATOR.to_owned()
             }
-            WebhookState::Paused => "Paused by an admin. Events wait until you resume it.".to_owned(),
+            WebhookState::Paused => texts::webhooks::PAUSED_BY_ADMIN.to_owned(),
             WebhookState::Disabled if self.has_reason(DISABLED_RESTORED) => {
-                "Disabled, because it did not send any more when the database was restored. Resume it to send again."
-                    .to_owned()
+                texts::webhooks::DISABLED_BY_RESTORE.to_owned()
             }
-            WebhookState::Disabled if self.has_reason(DISABLED_GONE) => {
-                "Disabled, because your application answered 410 (Gone). Events are not stored for it.".to_owned()
-            }
-            WebhookState::Disabled => {
-                "Disabled, because events were not accepted for 90 days. Events are not stored for it.".to_owned()
-            }
+            WebhookState::Disabled if self.has_reason(DISABLED_GONE) => texts::webhooks::DISABLED_BY_APP.to_owned(),
+            WebhookState::Disabled => texts::webhooks::DISABLED_BY_FAILURES.to_owned(),
         }
     }
 
@@ -123,7 +115,12 @@ impl WebhookDetailPage {
     }
 
     fn kinds(&self) -> String {
-        self.view.webhook.settings.kinds.as_ref().map_or_else(|| "all".to_owned(), |kinds| kinds.join(", "))
+        self.view
+            .webhook
+            .settings
+            .kinds
+            .as_ref()
+            .map_or_else(|| texts::labels::ALL_KINDS.to_owned(), |kinds| kinds.join(", "))
     }
 
     fn format(&self) -> &'static str {
@@ -133,8 +130,8 @@ impl WebhookDetailPage {
 
     fn signature(&self) -> &'static str {
         match self.view.webhook.signature {
-            SignatureKind::Hmac => "Secret (HMAC with SHA-256)",
-            SignatureKind::Ed25519 => "Key pair (Ed25519)",
+            SignatureKind::Hmac => texts::webhooks::SIGNED_WITH_SECRET,
+            SignatureKind::Ed25519 => texts::webhooks::SIGNED_WITH_KEY_PAIR,
         }
     }
 }
@@ -238,7 +235,7 @@ async fn render_delete(
     let (webhook, now) = (view.webhook.clone(), view.now);
     let summary = page_request.read(move |at| deliveries::load_summary(at, webhook, now)).await?;
     let oldest = summary.oldest_waiting.map(|since| format_ago(now - since));
-    let layout = view.layout(&admin.signed, "Delete");
+    let layout = view.layout(&admin.signed, texts::labels::DELETE);
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(status, &DeleteWebhookPage { layout, view, oldest, problems }))
 }
@@ -260,7 +257,7 @@ pub(crate) async fn delete_webhook(admin: WebhookAdmin, page_request: PageReques
     let view = WebhookView::read(&page_request, &admin.context.scope, "overview")?;
     let form = page_request.form::<DeleteWebhookForm>(&admin.signed).await?;
     if form.confirmed != "on" {
-        let sentence = "Tick the box to delete the webhook.".to_owned();
+        let sentence = texts::webhooks::CONFIRM_DELETION.to_owned();
         let problems = vec![FormError { field: "confirmed", sentence }];
         return render_delete(&admin, &page_request, view, problems).await;
     }

@@ -15,6 +15,7 @@ use crate::model::webhook::{Webhook, WebhookFormat, mask_url};
 use crate::provisioning::directory::DirectorySource;
 use crate::provisioning::{resource_details, webhook_delivery};
 use crate::store::Snapshot;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::portal::webhooks::form::describe_kind;
 use crate::web::portal::webhooks::lane_pages::ConnectionName;
@@ -45,10 +46,12 @@ impl AttemptContent {
     /// What was sent, in words.
     pub(crate) fn describe(self, attempt: &WebhookAttempt) -> String {
         match (self, attempt.from_seq, attempt.to_seq) {
-            (Self::Test, ..) => "Test".to_owned(),
-            (Self::Events, Some(first), Some(last)) if first != last => format!("Events {first} to {last}"),
-            (Self::Events, Some(first), _) => format!("Event {first}"),
-            _ => "Current users and groups".to_owned(),
+            (Self::Test, ..) => texts::deliveries::TEST.to_owned(),
+            (Self::Events, Some(first), Some(last)) if first != last => {
+                texts::deliveries::name_event_range(first, last)
+            }
+            (Self::Events, Some(first), _) => texts::directory::name_event(first),
+            _ => texts::deliveries::CURRENT_RESOURCES.to_owned(),
         }
     }
 }
@@ -108,10 +111,9 @@ impl RequestReader<'_> {
                 self.build_body(at, (&source, range), attempt, &mut view)?;
             }
             (AttemptContent::CurrentResources, ..) => {
-                "Users, groups and memberships that existed when the webhook began. The body is not stored."
-                    .clone_into(&mut view.remark);
+                texts::deliveries::BACKFILL_NOT_STORED.clone_into(&mut view.remark);
             }
-            _ => "The connection was purged, so the body cannot be built again.".clone_into(&mut view.remark),
+            _ => texts::deliveries::CONNECTION_PURGED.clone_into(&mut view.remark),
         }
         Ok(view)
     }
@@ -142,7 +144,7 @@ impl RequestReader<'_> {
         if self.webhook.settings.format == WebhookFormat::Standard {
             view.body = Some(message::build_test_body(attempt.at));
         } else {
-            "An empty event of the type webhook.test, in the format of the webhook.".clone_into(&mut view.remark);
+            texts::deliveries::TEST_BODY.clone_into(&mut view.remark);
         }
     }
 
@@ -188,12 +190,11 @@ impl RequestReader<'_> {
         view: &mut RequestView,
     ) -> Result<()> {
         if !self.sees_values {
-            "The body has values of users. To see it, you need the permission “directory.read”."
-                .clone_into(&mut view.remark);
+            texts::deliveries::BODY_NEEDS_PERMISSION.clone_into(&mut view.remark);
             return Ok(());
         }
         let Some(request) = webhook_delivery::load_resend(at, self.webhook, source, range)? else {
-            "The events are no longer stored, so the body cannot be built again.".clone_into(&mut view.remark);
+            texts::deliveries::EVENTS_NOT_STORED.clone_into(&mut view.remark);
             return Ok(());
         };
         let (texts, created_at) = request.texts();
@@ -204,15 +205,15 @@ impl RequestReader<'_> {
         };
         let mut remarks = Vec::new();
         if request.message_id != attempt.message_id {
-            remarks.push("The settings or the events have changed since: this is what would be sent now.".to_owned());
+            remarks.push(texts::deliveries::CHANGED_SINCE.to_owned());
         }
         if self.webhook.settings.format == WebhookFormat::Set {
-            remarks.push("The claims of the token, without its signature.".to_owned());
+            remarks.push(texts::deliveries::CLAIMS_ONLY.to_owned());
         }
         let laid_out = serde_json::from_str::<Value>(&body).and_then(|value| serde_json::to_string_pretty(&value));
         let (text, is_cut) = cut_text(laid_out.unwrap_or_else(|_| body.clone()), BODY_TEXT_MAX_BYTES);
         if is_cut {
-            remarks.push(format!("The beginning of {} bytes.", body.len()));
+            remarks.push(texts::labels::say_beginning_of(body.len()));
         }
         view.remark = remarks.join(" ");
         view.body = Some(text);
@@ -258,18 +259,16 @@ fn cut_text(mut text: String, max: usize) -> (String, bool) {
 /// Why an attempt failed and what to do, in a sentence; empty if the answer says it.
 pub(crate) fn advise_on_failure(attempt: &WebhookAttempt) -> &'static str {
     match attempt.status {
-        Some(300..=399) => "Redirects are not followed. Write the final URL in the settings.",
-        Some(401 | 403) => {
-            "Your application rejected the request. Check the secret there, and the headers in the settings."
-        }
-        Some(404 | 405) => "The path is not the right one, or it does not accept POST. Check the URL in the settings.",
-        Some(410) => "Your application answered that it wants no more events, so the webhook was disabled.",
-        Some(413) => "The request is too large for your application. Choose smaller batches or the thin payload.",
-        Some(429) => "Your application asked for fewer requests. A rate limit in the settings avoids this.",
-        Some(500..=599) => "Your application failed. Its log has the reason; webhook-id names the request.",
-        Some(_) => "Only a status from 200 to 299 is success.",
+        Some(300..=399) => texts::deliveries::REDIRECTED,
+        Some(401 | 403) => texts::deliveries::REQUEST_REJECTED,
+        Some(404 | 405) => texts::deliveries::PATH_WRONG,
+        Some(410) => texts::deliveries::APP_IS_GONE,
+        Some(413) => texts::deliveries::REQUEST_TOO_LARGE,
+        Some(429) => texts::deliveries::TOO_MANY_REQUESTS,
+        Some(500..=599) => texts::deliveries::APP_FAILED,
+        Some(_) => texts::deliveries::STATUS_NOT_SUCCESS,
         None if attempt.error.as_deref().is_some_and(|error| error.starts_with("not called")) => "",
-        None => "This server must reach the URL within 5 seconds, and get the answer within 15.",
+        None => texts::deliveries::URL_NOT_REACHED,
     }
 }
 

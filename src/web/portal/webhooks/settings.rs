@@ -6,6 +6,7 @@ use askama::Template;
 use crate::management::webhooks::{self as management, WebhookChange};
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::texts;
 use crate::web::portal::webhooks::form::{WebhookFields, WebhookForm};
 use crate::web::portal::webhooks::{WebhookAdmin, WebhookView};
 
@@ -25,7 +26,7 @@ impl WebhookSettingsPage {
 }
 
 fn render_settings(admin: &WebhookAdmin, view: WebhookView, form: WebhookForm) -> HttpResponse {
-    let layout = view.layout(&admin.signed, "Settings");
+    let layout = view.layout(&admin.signed, texts::labels::SETTINGS);
     let status = if form.problems.is_empty() { 200 } else { 422 };
     render_page(status, &WebhookSettingsPage { layout, view, form })
 }

@@ -7,6 +7,7 @@ use crate::management::audit::{self, AuditEntry};
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::Delete;
 
@@ -33,11 +34,8 @@ impl ReceiptPage {
 
     /// Such as `1 user and 2 groups`.
     fn counts(&self) -> String {
-        let count = |pointer, one| match self.value(pointer).and_then(Value::as_i64).unwrap_or_default() {
-            1 => format!("1 {one}"),
-            count => format!("{count} {one}s"),
-        };
-        format!("{} and {}", count("/resources/User", "user"), count("/resources/Group", "group"))
+        let count = |pointer| self.value(pointer).and_then(Value::as_i64).unwrap_or_default();
+        texts::formats::count_users_and_groups(count("/resources/User"), count("/resources/Group"))
     }
 
     fn is_purged(&self) -> bool {
@@ -56,7 +54,8 @@ pub(crate) async fn show_receipt(admin: PermittedAdmin<Delete>, page_request: Pa
     let scope = admin.context.scope.clone();
     let found = page_request.read(move |at| audit::find_audit_entry(at, &scope, number)).await?;
     let entry = found.filter(|entry| entry.action == ACTION).ok_or(PageError::NotFound)?;
-    let layout = PageLayout::new("Connection deleted", Some(&admin.signed), NavigationEntry::Connections);
+    let layout =
+        PageLayout::new(texts::connections::CONNECTION_DELETED, Some(&admin.signed), NavigationEntry::Connections);
     let at = PageTime::from_millis(entry.at);
     Ok(render_page(200, &ReceiptPage { layout, entry, at }))
 }

@@ -8,7 +8,6 @@ use crate::error::Reason;
 use crate::management::configurations::reversals::{
     self, ReversalCounts, ReversalPreview, StoredReversal, UndoneChange,
 };
-use crate::messages::render_sentence;
 use crate::scim::timestamp::parse_rfc3339;
 use crate::store::Snapshot;
 use crate::web::portal::connections::hold::explain_conflict;
@@ -16,6 +15,8 @@ use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::{FormError, PageRequest, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::{Directory, RestoreDeleted};
 
@@ -40,23 +41,23 @@ impl ReversalPage {
     /// The numbers of a preview or an undo, with what they are.
     fn list_counts(counts: &ReversalCounts) -> [(&'static str, i64); 6] {
         [
-            ("Deleted users and groups that return", counts.restored),
-            ("Users that are active again", counts.activated),
-            ("Users that are inactive again", counts.deactivated),
-            ("Memberships that return", counts.joined),
-            ("Memberships that end again", counts.left),
-            ("Changes that cannot be undone", counts.conflicts),
+            (texts::holds::COUNT_RESTORED, counts.restored),
+            (texts::holds::COUNT_ACTIVATED, counts.activated),
+            (texts::holds::COUNT_DEACTIVATED, counts.deactivated),
+            (texts::holds::COUNT_JOINED, counts.joined),
+            (texts::holds::COUNT_LEFT, counts.left),
+            (texts::holds::COUNT_CONFLICTS, counts.conflicts),
         ]
     }
 
     /// The names of a preview, each with what happens.
     fn list_names(found: &ReversalPreview) -> Vec<(&str, &'static str)> {
         let describe = |change| match change {
-            UndoneChange::Restored => "returns",
-            UndoneChange::Activated => "is active again",
-            UndoneChange::Deactivated => "is inactive again",
-            UndoneChange::Joined => "is a member again",
-            UndoneChange::Left => "is no member any more",
+            UndoneChange::Restored => texts::holds::RETURNS,
+            UndoneChange::Activated => texts::holds::IS_ACTIVE_AGAIN,
+            UndoneChange::Deactivated => texts::holds::IS_INACTIVE_AGAIN,
+            UndoneChange::Joined => texts::holds::IS_MEMBER_AGAIN,
+            UndoneChange::Left => texts::holds::IS_NO_MEMBER,
         };
         found.names.iter().map(|(name, change)| (name.as_str(), describe(*change))).collect()
     }
@@ -72,7 +73,11 @@ impl ReversalPage {
 
     /// The times of an undo, each with what it is.
     fn list_times(last: &StoredReversal) -> Vec<(&'static str, PageTime)> {
-        let times = [("Since", Some(last.since)), ("Started", Some(last.started_at)), ("Ended", last.ended_at)];
+        let times = [
+            (texts::holds::SINCE, Some(last.since)),
+            (texts::holds::STARTED, Some(last.started_at)),
+            (texts::labels::ENDED, last.ended_at),
+        ];
         times.into_iter().filter_map(|(label, at)| Some((label, PageTime::from_millis(at?)))).collect()
     }
 }
@@ -117,7 +122,7 @@ async fn show_page<N>(
     if !form.since.is_empty() && problems.is_empty() {
         match form.parse() {
             None => {
-                let sentence = "Enter a date and a time, such as 2026-07-14T09:30".to_owned();
+                let sentence = texts::holds::ENTER_TIME.to_owned();
                 problems.push(FormError { field: "since", sentence });
             }
             Some(since) => {
@@ -133,7 +138,7 @@ async fn show_page<N>(
             }
         }
     }
-    let mut layout = connection.layout(&admin.signed, "Undo");
+    let mut layout = connection.layout(&admin.signed, texts::holds::REVERSAL);
     let status = if problems.is_empty() { 200 } else { 422 };
     if last.as_ref().is_some_and(|last| last.progress.is_some()) {
         layout.refresh = Some(3);

@@ -7,7 +7,7 @@ use url::Url;
 use crate::auth::secret::{self, BearerToken};
 use crate::error::{Error, Reason};
 use crate::management::oauth::{NewOauthClient, SecretDraft};
-use crate::messages::{render_message, render_sentence};
+use crate::messages::render_message;
 use crate::model::names;
 use crate::model::oauth::scope::OauthScope;
 use crate::model::oauth::{
@@ -17,23 +17,29 @@ use crate::model::oauth::{
 use crate::outgoing::OutgoingRules;
 use crate::providers::credentials::CredentialMethod;
 use crate::web::portal::forms::{FormError, find_field_error};
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 
 /// Lifetimes of access tokens to choose from, in seconds.
 const TOKEN_LIFETIMES: [u32; 4] = [3_600, 7_200, 14_400, 21_600];
 
 /// Lifetimes of secrets to choose from: the value of the form in seconds, and its label.
 pub(crate) const SECRET_LIFETIMES: [(u32, &str); 6] = [
-    (30 * 86_400, "After 30 days"),
-    (90 * 86_400, "After 90 days"),
-    (180 * 86_400, "After 180 days"),
-    (365 * 86_400, "After a year"),
-    (2 * 365 * 86_400, "After 2 years"),
-    (3 * 365 * 86_400, "After 3 years"),
+    (30 * 86_400, texts::credentials::AFTER_30_DAYS),
+    (90 * 86_400, texts::credentials::AFTER_90_DAYS),
+    (180 * 86_400, texts::credentials::AFTER_180_DAYS),
+    (365 * 86_400, texts::credentials::AFTER_A_YEAR),
+    (2 * 365 * 86_400, texts::credentials::AFTER_2_YEARS),
+    (3 * 365 * 86_400, texts::credentials::AFTER_3_YEARS),
 ];
 
 /// Scopes that the form suggests.
-const SUGGESTED_SCOPES: [(&str, &str); 4] =
-    [("scim", "everything"), ("scim.read", "read only"), ("scim.users", "users only"), ("scim.groups", "groups only")];
+const SUGGESTED_SCOPES: [(&str, &str); 4] = [
+    ("scim", texts::credentials::SCOPE_ALL),
+    ("scim.read", texts::credentials::SCOPE_READ),
+    ("scim.users", texts::credentials::SCOPE_USERS),
+    ("scim.groups", texts::credentials::SCOPE_GROUPS),
+];
 
 /// Values of the form by field name.
 pub(crate) type OauthClientFields = BTreeMap<String, String>;
@@ -137,7 +143,7 @@ impl OauthClientForm {
             (TOKEN_LIFETIME_MIN..=TOKEN_LIFETIME_MAX).contains(seconds) && !TOKEN_LIFETIMES.contains(seconds)
         });
         let all = TOKEN_LIFETIMES.into_iter().chain(other);
-        all.map(|seconds| (seconds, describe_seconds(seconds), chosen == Some(seconds))).collect()
+        all.map(|seconds| (seconds, texts::formats::count_hours_or_minutes(seconds), chosen == Some(seconds))).collect()
     }
 
     pub(crate) fn secret_lifetimes() -> [(u32, &'static str); 6] {
@@ -166,22 +172,19 @@ impl OauthClientForm {
     /// Reads the values, and adds an error for each field that is not valid. `None` if there is one.
     pub(crate) fn read_settings(&mut self, rules: &OutgoingRules) -> Option<OauthClientSettings> {
         let label = self.value("label").trim().to_owned();
-        if let Err(error) = names::check_name("The name", &label) {
+        if let Err(error) = names::check_name(texts::labels::THE_NAME, &label) {
             self.add_problem("label", render_message(&error));
         }
         let scope = OauthScope::parse(self.value("scope").trim());
         if scope.is_err() {
             let names = SUGGESTED_SCOPES.map(|(name, _)| name).join(", ");
-            self.add_problem(
-                "scope",
-                format!("Write scopes of this server with spaces between them, such as {names}."),
-            );
+            self.add_problem("scope", texts::credentials::ask_for_scopes(&names));
         }
         let token_lifetime = self.value("accessTokenLifetime").parse().ok();
         let token_lifetime =
             token_lifetime.filter(|seconds| (TOKEN_LIFETIME_MIN..=TOKEN_LIFETIME_MAX).contains(seconds));
         if token_lifetime.is_none() {
-            self.add_problem("accessTokenLifetime", "Choose how long an access token is valid.");
+            self.add_problem("accessTokenLifetime", texts::credentials::CHOOSE_TOKEN_LIFETIME);
         }
         let assertions = self.read_assertions(rules);
         if !self.problems.is_empty() {
@@ -202,10 +205,9 @@ impl OauthClientForm {
         let client = NewOauthClient {
             client_id: secret::generate_client_id().map_err(random)?,
             authentication: self.authentication,
-            secret: secret
-                .as_ref()
-                .zip(lifetime)
-                .map(|(text, life)| SecretDraft::new(text, FIRST_SECRET, SecretDraft::requested_lifetime(life))),
+            secret: secret.as_ref().zip(lifetime).map(|(text, life)| {
+                SecretDraft::new(text, texts::credentials::FIRST_SECRET, SecretDraft::requested_lifetime(life))
+            }),
             label: settings.label,
             scope: settings.scope,
             token_lifetime: settings.token_lifetime,
@@ -219,7 +221,7 @@ impl OauthClientForm {
         let given = self.value("secretExpiresIn").parse::<u32>().ok();
         let found = given.filter(|seconds| SECRET_LIFETIMES.iter().any(|(option, _)| option == seconds));
         if found.is_none() {
-            self.add_problem("secretExpiresIn", "Choose when the secret ends.");
+            self.add_problem("secretExpiresIn", texts::credentials::CHOOSE_SECRET_END);
         }
         found
     }
@@ -232,8 +234,8 @@ impl OauthClientForm {
             ClientAuthentication::Secret => return AssertionSource::default(),
             ClientAuthentication::PrivateKeyJwt => {
                 match (&jwks, &jwks_url) {
-                    (None, None) => self.add_problem("jwksUrl", "Enter the URL of the keys, or the keys themselves."),
-                    (Some(_), Some(_)) => self.add_problem("jwksUrl", "Enter the URL or the keys, not both."),
+                    (None, None) => self.add_problem("jwksUrl", texts::credentials::ENTER_KEYS_OR_URL),
+                    (Some(_), Some(_)) => self.add_problem("jwksUrl", texts::credentials::NOT_KEYS_AND_URL),
                     _ => {}
                 }
                 self.check_url("jwksUrl", jwks_url.as_deref(), rules);
@@ -245,7 +247,7 @@ impl OauthClientForm {
             [("issuer", &issuer, "issuer"), ("subject", &subject, "subject"), ("audience", &audience, "audience")]
         {
             if value.is_none() {
-                self.add_problem(field, format!("Copy the {name} from the console of the provider."));
+                self.add_problem(field, texts::credentials::ask_for_claim(name));
             }
         }
         self.check_url("jwksUrl", jwks_url.as_deref(), rules);
@@ -260,24 +262,13 @@ impl OauthClientForm {
     fn check_url(&mut self, field: &'static str, text: Option<&str>, rules: &OutgoingRules) {
         let Some(text) = text else { return };
         let Ok(url) = Url::parse(text) else {
-            self.add_problem(field, "Write the whole URL, beginning with https://.");
+            self.add_problem(field, texts::credentials::WRITE_WHOLE_URL);
             return;
         };
         if let Err(refused) = rules.check_url(&url) {
-            let problem = refused.to_string();
-            self.add_problem(field, format!("This URL cannot be called: {}.", problem.trim_end_matches('.')));
+            self.add_problem(field, texts::labels::say_url_refused(&refused.to_string()));
         }
     }
-}
-
-/// Label of the secret with which a client is created.
-const FIRST_SECRET: &str = "first secret";
-
-/// A lifetime in hours, or in minutes.
-pub(crate) fn describe_seconds(seconds: u32) -> String {
-    let (number, unit) =
-        if seconds.is_multiple_of(3_600) { (seconds / 3_600, "hour") } else { (seconds / 60, "minute") };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

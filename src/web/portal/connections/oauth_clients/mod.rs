@@ -24,6 +24,7 @@ use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to,
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
 use crate::web::required_permission::Tokens;
 
 /// A deletion warns if the client got an access token within this time, in milliseconds.
@@ -68,10 +69,14 @@ impl OauthClientView {
     /// Class and label of the state.
     pub(crate) fn state(&self) -> (&'static str, &'static str) {
         match self.client.state {
-            OauthClientState::Disabled => ("paused", "Disabled"),
-            OauthClientState::Active if self.has_secrets() && !self.has_live_secret() => ("failing", "No valid secret"),
-            OauthClientState::Active if self.client.last_used_at.is_none() => ("waiting", "Not used yet"),
-            OauthClientState::Active => ("live", "Active"),
+            OauthClientState::Disabled => ("paused", texts::labels::DISABLED),
+            OauthClientState::Active if self.has_secrets() && !self.has_live_secret() => {
+                ("failing", texts::credentials::NO_VALID_SECRET)
+            }
+            OauthClientState::Active if self.client.last_used_at.is_none() => {
+                ("waiting", texts::credentials::NOT_USED_YET)
+            }
+            OauthClientState::Active => ("live", texts::labels::ACTIVE),
         }
     }
 
@@ -103,7 +108,7 @@ impl OauthClientView {
 
     /// Lifetime of the access tokens.
     pub(crate) fn token_lifetime(&self) -> String {
-        form::describe_seconds(self.client.token_lifetime)
+        texts::formats::count_hours_or_minutes(self.client.token_lifetime)
     }
 
     pub(crate) fn rotation(&self) -> Option<SecretRotation<'_>> {
@@ -115,11 +120,11 @@ impl OauthClientView {
     pub(crate) fn assertion_values(&self) -> Vec<(&'static str, &str)> {
         let AssertionSource { jwks, jwks_url, issuer, subject, audience } = &self.client.assertions;
         let values = [
-            ("Issuer", issuer),
-            ("JWKS URL", jwks_url),
-            ("Subject", subject),
-            ("Audience", audience),
-            ("JWK set", jwks),
+            (texts::credentials::ISSUER, issuer),
+            (texts::credentials::JWKS_URL, jwks_url),
+            (texts::credentials::SUBJECT, subject),
+            (texts::credentials::AUDIENCE, audience),
+            (texts::credentials::JWK_SET, jwks),
         ];
         values.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
     }
@@ -214,7 +219,7 @@ struct EditOauthClientPage {
 }
 
 fn render_edit(signed: &SignedIn, found: ClientOnPage, form: OauthClientForm) -> HttpResponse {
-    let layout = found.layout(signed, &format!("Change {}", found.view.client.label));
+    let layout = found.layout(signed, &texts::credentials::title_change(&found.view.client.label));
     let status = if form.problems.is_empty() { 200 } else { 422 };
     let ClientOnPage { connection, view } = found;
     render_page(status, &EditOauthClientPage { layout, connection, view, form })
@@ -293,7 +298,7 @@ struct DeleteClientForm {
 }
 
 fn render_delete(signed: &SignedIn, found: ClientOnPage, problems: Vec<FormError>) -> HttpResponse {
-    let layout = found.layout(signed, &format!("Delete {}", found.view.client.label));
+    let layout = found.layout(signed, &texts::credentials::title_deletion(&found.view.client.label));
     let status = if problems.is_empty() { 200 } else { 422 };
     let ClientOnPage { connection, view } = found;
     render_page(status, &DeleteOauthClientPage { layout, connection, view, problems })
@@ -309,7 +314,7 @@ pub(crate) async fn delete_client(admin: PermittedAdmin<Tokens>, page_request: P
     let form = page_request.form::<DeleteClientForm>(&admin.signed).await?;
     let found = ClientOnPage::read(&page_request, &admin.context.scope)?;
     if form.confirmed != "on" {
-        let sentence = "Check this to delete the OAuth client.".to_owned();
+        let sentence = texts::credentials::CONFIRM_CLIENT_DELETION.to_owned();
         return Ok(render_delete(&admin.signed, found, vec![FormError { field: "confirmed", sentence }]));
     }
     let (context, (id, client_id)) = (admin.context, found.ids());

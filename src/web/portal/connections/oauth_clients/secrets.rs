@@ -9,7 +9,7 @@ use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::oauth::{self as management, SecretDraft};
 use crate::management::sessions;
-use crate::messages::{render_message, render_sentence};
+use crate::messages::render_message;
 use crate::model::names;
 use crate::model::oauth::{ClientSecret, SECRET_LIFETIME_DEFAULT};
 use crate::web::portal::connections::oauth_clients::form::SECRET_LIFETIMES;
@@ -21,6 +21,8 @@ use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to,
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::required_permission::{MintTokens, Tokens};
 
 #[derive(Template)]
@@ -64,11 +66,14 @@ impl NewSecretForm {
 
     fn problems(&self) -> Vec<FormError> {
         let mut problems = Vec::new();
-        if let Err(error) = names::check_name("The name", &self.label) {
+        if let Err(error) = names::check_name(texts::labels::THE_NAME, &self.label) {
             problems.push(FormError { field: "label", sentence: render_message(&error) });
         }
         if self.lifetime().is_none() {
-            problems.push(FormError { field: "secretExpiresIn", sentence: "Choose when the secret ends.".to_owned() });
+            problems.push(FormError {
+                field: "secretExpiresIn",
+                sentence: texts::credentials::CHOOSE_SECRET_END.to_owned(),
+            });
         }
         problems
     }
@@ -80,7 +85,7 @@ fn render_new_secret(
     form: NewSecretForm,
     problems: Vec<FormError>,
 ) -> HttpResponse {
-    let layout = found.connection.layout(signed, &format!("New secret of {}", found.view.client.label));
+    let layout = found.connection.layout(signed, &texts::credentials::title_new_secret(&found.view.client.label));
     let status = if problems.is_empty() { 200 } else { 422 };
     let ClientOnPage { connection, view } = found;
     render_page(status, &NewOauthSecretPage { layout, connection, view, form, problems })
@@ -93,7 +98,7 @@ pub(crate) async fn show_new_secret(admin: PermittedAdmin<MintTokens>, page_requ
         return Err(Reason::ClientWithoutSecrets.into());
     }
     let day = clock::format_rfc3339(clock::current_millis());
-    let label = format!("Made on {}", day.split('T').next().unwrap_or_default());
+    let label = texts::credentials::label_new_secret(day.split('T').next().unwrap_or_default());
     let form = NewSecretForm { label, expires_in: SECRET_LIFETIME_DEFAULT.to_string() };
     Ok(render_new_secret(&admin.signed, found, form, Vec::new()))
 }
@@ -148,7 +153,7 @@ pub(crate) async fn show_delete_secret(admin: PermittedAdmin<Tokens>, page_reque
     let found = ClientOnPage::read(&page_request, &admin.context.scope)?;
     let id = page_request.path_parameter("secret");
     let secret = found.view.secrets.iter().find(|secret| secret.id == id).cloned().ok_or(PageError::NotFound)?;
-    let layout = found.connection.layout(&admin.signed, "Delete a secret");
+    let layout = found.connection.layout(&admin.signed, texts::credentials::DELETE_SECRET);
     let ClientOnPage { connection, view } = found;
     Ok(render_page(200, &DeleteOauthSecretPage { layout, connection, view, secret }))
 }

@@ -20,6 +20,7 @@ use crate::web::portal::csv;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::required_permission::Requests;
 
 #[derive(Template)]
@@ -122,7 +123,7 @@ pub(crate) async fn list_all_requests(admin: PermittedAdmin<Requests>, page_requ
         }
     };
     let lines = group_repeated(lines, &admin.signed.zone()).into_iter().map(with_connection).collect();
-    let mut layout = PageLayout::new("Requests", Some(&admin.signed), NavigationEntry::Requests);
+    let mut layout = PageLayout::new(texts::labels::REQUESTS, Some(&admin.signed), NavigationEntry::Requests);
     layout.refresh = query.before.is_none().then_some(2);
     Ok(render_page(200, &AllRequestsPage { layout, query, lines, next, rejected }))
 }

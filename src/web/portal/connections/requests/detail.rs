@@ -4,7 +4,6 @@ use askama::Template;
 
 use crate::diagnosis::Explanation;
 use crate::management::request_log;
-use crate::messages::render_sentence;
 use crate::model::request::LoggedBody;
 use crate::web::find_replay_obstacle;
 use crate::web::portal::connections::events::{CallEvent, list_events_of_call};
@@ -13,6 +12,8 @@ use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::required_permission::Requests;
 
 #[derive(Template)]
@@ -38,7 +39,7 @@ struct RequestDetailPage {
 
 impl RequestDetailPage {
     fn bodies(&self) -> [(&'static str, &LoggedBodyView); 2] {
-        [("Request body", &self.sent), ("Response body", &self.answered)]
+        [(texts::requests::REQUEST_BODY, &self.sent), (texts::requests::RESPONSE_BODY, &self.answered)]
     }
 }
 
@@ -56,8 +57,8 @@ impl LoggedBodyView {
     fn from_logged(body: &LoggedBody) -> Self {
         let Some(text) = &body.text else {
             let remark = match body.bytes {
-                None | Some(0) => "There was none.".to_owned(),
-                Some(bytes) => format!("Its {bytes} bytes were not stored."),
+                None | Some(0) => texts::requests::NO_BODY.to_owned(),
+                Some(bytes) => texts::requests::say_body_not_stored(bytes),
             };
             return Self { text: None, raw: None, remark };
         };
@@ -65,7 +66,7 @@ impl LoggedBodyView {
         let is_cut = body.bytes.is_some_and(|bytes| bytes > stored.saturating_add(64))
             && stored.saturating_add(64) > crate::model::request::LOGGED_BODY_MAX_BYTES as u64;
         let remark = match body.bytes {
-            Some(bytes) if is_cut => format!("The beginning of {bytes} bytes."),
+            Some(bytes) if is_cut => texts::labels::say_beginning_of(bytes),
             _ => String::new(),
         };
         let read = serde_json::from_str::<serde_json::Value>(text).ok();

@@ -5,7 +5,6 @@ use serde::Deserialize;
 
 use crate::error::ErrorKind;
 use crate::management::request_log;
-use crate::messages::render_sentence;
 use crate::model::permission::Permission;
 use crate::model::request::LoggedCall;
 use crate::store::Snapshot;
@@ -13,6 +12,8 @@ use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::MintTokens;
 use crate::web::{find_replay_obstacle, replay_request};
@@ -60,7 +61,7 @@ fn show_page(
     let text = call.request.text.clone();
     let indented = text.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
     let body = indented.and_then(|value| serde_json::to_string_pretty(&value).ok()).or(text);
-    let layout = connection.record_layout(&admin.signed, "Send again".to_owned());
+    let layout = connection.record_layout(&admin.signed, texts::requests::SEND_AGAIN.to_owned());
     let at = PageTime::from_millis(call.at);
     Ok(render_page(status, &ReplayPage { layout, connection, call, at, body, problem }))
 }

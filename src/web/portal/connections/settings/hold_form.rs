@@ -8,6 +8,7 @@ use crate::model::audit_context::AccountScope;
 use crate::model::hold::{HoldChanges, HoldSettings, ThresholdChanges};
 use crate::store::Snapshot;
 use crate::web::portal::forms::FormError;
+use crate::web::portal::texts;
 
 /// A number of the form.
 #[derive(Debug, Clone, Copy)]
@@ -21,14 +22,18 @@ pub(super) struct HoldNumber {
 
 /// All numbers, in the order of the form.
 pub(super) const NUMBERS: [HoldNumber; 8] = [
-    number("windowMinutes", "Minutes within which removals are counted together", (1, 1_440), |one| one.window_minutes),
-    number("graceHours", "Hours after the creation without a hold", (0, 168), |one| one.grace_hours),
-    number("usersPercent", "Percent of the active users", (1, 100), |one| one.users.percent),
-    number("usersCount", "and at least this many users", (1, 1_000_000), |one| one.users.count),
-    number("membershipsPercent", "Percent of the memberships", (1, 100), |one| one.memberships.percent),
-    number("membershipsCount", "and at least this many memberships", (1, 1_000_000), |one| one.memberships.count),
-    number("groupsPercent", "Percent of the groups", (1, 100), |one| one.groups.percent),
-    number("groupsCount", "and at least this many groups", (1, 1_000_000), |one| one.groups.count),
+    number("windowMinutes", texts::connection_settings::WINDOW_MINUTES, (1, 1_440), |one| one.window_minutes),
+    number("graceHours", texts::connection_settings::GRACE_HOURS, (0, 168), |one| one.grace_hours),
+    number("usersPercent", texts::connection_settings::USERS_PERCENT, (1, 100), |one| one.users.percent),
+    number("usersCount", texts::connection_settings::USERS_COUNT, (1, 1_000_000), |one| one.users.count),
+    number("membershipsPercent", texts::connection_settings::MEMBERSHIPS_PERCENT, (1, 100), |one| {
+        one.memberships.percent
+    }),
+    number("membershipsCount", texts::connection_settings::MEMBERSHIPS_COUNT, (1, 1_000_000), |one| {
+        one.memberships.count
+    }),
+    number("groupsPercent", texts::connection_settings::GROUPS_PERCENT, (1, 100), |one| one.groups.percent),
+    number("groupsCount", texts::connection_settings::GROUPS_COUNT, (1, 1_000_000), |one| one.groups.count),
 ];
 
 const fn number(
@@ -82,7 +87,7 @@ pub(super) fn read_changes(fields: &SettingsForm) -> Result<SettingsChange, Vec<
 fn read_number(fields: &SettingsForm, number: HoldNumber) -> Result<u32, FormError> {
     let HoldNumber { key, min, max, .. } = number;
     let value = fields.get(key).and_then(|text| text.trim().parse().ok()).filter(|value| (min..=max).contains(value));
-    value.ok_or_else(|| FormError { field: key, sentence: format!("Enter a number from {min} to {max}") })
+    value.ok_or_else(|| FormError { field: key, sentence: texts::connection_settings::ask_for_number(min, max) })
 }
 
 #[cfg(test)]

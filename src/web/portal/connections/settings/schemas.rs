@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::SettingsForm;
 use crate::error::ErrorKind;
 use crate::management::schema_extensions::{self, NewExtension, StoredExtension};
-use crate::messages::render_message;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::texts;
 use crate::web::required_permission::Create;
 
 #[derive(Template)]
@@ -45,7 +45,7 @@ fn schemas_page(
     let connection = ConnectionView::find(&page_request.state, &admin.context.scope, id, "settings")?;
     let extensions = page_request.read_inline(|at| schema_extensions::list_extensions(at, &admin.context.scope, id))?;
     let status = if problems.is_empty() { 200 } else { 422 };
-    let layout = connection.layout(&admin.signed, "Schemas");
+    let layout = connection.layout(&admin.signed, texts::connection_settings::SCHEMAS);
     Ok(render_page(status, &ConnectionSchemasPage { layout, connection, extensions, fields, problems }))
 }
 
@@ -64,13 +64,13 @@ pub(crate) async fn add_schema(admin: PermittedAdmin<Create>, page_request: Page
     };
     let document: Value = match serde_json::from_str(&text("document")) {
         Ok(document) => document,
-        Err(problem) => return refused(fields, format!("The schema is not valid JSON: {problem}.")),
+        Err(problem) => return refused(fields, texts::connection_settings::say_schema_not_json(&problem)),
     };
     let new = NewExtension { resource_type: text("resource_type"), required: text("required") == "on", document };
     let (context, target_id) = (admin.context.clone(), id.clone());
     match page_request.write(move |tx| schema_extensions::add_extension(tx, &context, &target_id, &new)).await {
         Ok(_) => Ok(redirect_to(&format!("/connections/{id}/schemas?done=schema-added")).finish()),
-        Err(error) if error.is_about_input() => refused(fields, format!("Not added: {}.", render_message(&error))),
+        Err(error) if error.is_about_input() => refused(fields, texts::connection_settings::say_not_added(&error)),
         Err(error) => Err(error.into()),
     }
 }
@@ -86,8 +86,7 @@ pub(crate) async fn remove_schema(admin: PermittedAdmin<Create>, page_request: P
     {
         Ok(()) => Ok(redirect_to(&format!("/connections/{id}/schemas?done=schema-removed")).finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            let problems =
-                vec![FormError { field: "schemas", sentence: format!("Not removed: {}.", render_message(&error)) }];
+            let problems = vec![FormError { field: "schemas", sentence: texts::labels::say_not_removed(&error) }];
             schemas_page(&admin, &page_request, &id, SettingsForm::new(), problems)
         }
         Err(error) => Err(error.into()),

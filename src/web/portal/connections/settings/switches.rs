@@ -6,17 +6,21 @@ use serde_json::{Map, Value};
 
 use crate::model::switches::{SWITCHES, SwitchChanges, SwitchInput, SwitchRow, Switches, SwitchesResponse};
 use crate::web::portal::forms::FormError;
+use crate::web::portal::texts;
 
 /// Groups of switches on the page: heading, and keys.
 pub(super) const SWITCH_GROUPS: [(&str, &[&str]); 5] = [
     (
-        "Compatibility",
+        texts::connection_settings::COMPATIBILITY,
         &["input", "createOnMissingTarget", "activeRemoval", "reactivateOnConflict", "newerDiscoveryMembers"],
     ),
-    ("Groups", &["unknownMembers", "uniqueGroupNames"]),
-    ("Responses", &["patchResponse", "responseMediaType", "bulk", "discovery", "pageDefault", "pageMax"]),
-    ("Privacy", &["wantedAttributes", "tombstoneDays", "reviveDeleted"]),
-    ("Passwords", &["passwords"]),
+    (texts::labels::GROUPS, &["unknownMembers", "uniqueGroupNames"]),
+    (
+        texts::connection_settings::RESPONSES,
+        &["patchResponse", "responseMediaType", "bulk", "discovery", "pageDefault", "pageMax"],
+    ),
+    (texts::connection_settings::PRIVACY, &["wantedAttributes", "tombstoneDays", "reviveDeleted"]),
+    (texts::connection_settings::PASSWORDS, &["passwords"]),
 ];
 
 /// The switches of a group, in the order of the page.
@@ -46,11 +50,13 @@ pub(super) fn list_differences(before: &Switches, after: &Switches) -> Vec<Switc
 fn describe_value(row: &SwitchRow, value: Option<&String>) -> String {
     let value = value.map_or("", String::as_str);
     match row.input {
-        SwitchInput::Flag => if value == "on" { "on" } else { "off" }.to_owned(),
+        SwitchInput::Flag => {
+            if value == "on" { texts::connection_settings::ON } else { texts::connection_settings::OFF }.to_owned()
+        }
         SwitchInput::Choice(choices) => {
             choices.iter().find(|(key, _)| *key == value).map_or(value, |(_, label)| label).to_owned()
         }
-        _ if value.is_empty() => "all".to_owned(),
+        _ if value.is_empty() => texts::labels::ALL_KINDS.to_owned(),
         _ => value.to_owned(),
     }
 }
@@ -91,11 +97,11 @@ pub(super) fn read_changes(sent: &BTreeMap<String, String>) -> Result<SwitchChan
 }
 
 fn switch_error(of: &SwitchRow) -> FormError {
-    let hint = match of.input {
-        SwitchInput::Number(min, max) => format!("give a number from {min} to {max}"),
-        _ => "choose one".to_owned(),
+    let sentence = match of.input {
+        SwitchInput::Number(min, max) => texts::connection_settings::ask_for_switch_number(of.label, min, max),
+        _ => texts::connection_settings::ask_for_switch_choice(of.label),
     };
-    FormError { field: of.key, sentence: format!("{}: {hint}.", of.label) }
+    FormError { field: of.key, sentence }
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use crate::error::{Error, Reason, Result};
 use crate::management::accounts::account_names::AccountNames;
 use crate::management::setup_links::{self, NewSetupLink};
 use crate::management::{configurations, sessions};
-use crate::messages::render_sentence;
 use crate::model::audit_context::AccountScope;
 use crate::model::ids;
 use crate::model::setup_link::LinkPurpose;
@@ -27,6 +26,8 @@ use crate::web::portal::one_time_secrets;
 use crate::web::portal::setup::brand::BrandView;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::texts;
+use crate::web::portal::texts::errors::render_sentence;
 use crate::web::required_permission::{MintTokens, Tokens};
 
 /// Context of the sealed links, different from that of the link of one connection.
@@ -137,7 +138,7 @@ fn render_form(
     form: BulkLinksForm,
     problems: Vec<FormError>,
 ) -> actix_web::HttpResponse {
-    let layout = PageLayout::new("Create setup links", Some(signed), NavigationEntry::Connections);
+    let layout = PageLayout::new(texts::setup::CREATE_LINKS, Some(signed), NavigationEntry::Connections);
     let status = if problems.is_empty() { 200 } else { 422 };
     render_page(status, &NewLinksPage { layout, targets, form, problems })
 }
@@ -204,7 +205,7 @@ pub(crate) async fn create_links(admin: PermittedAdmin<MintTokens>, page_request
     match page_request.write(write).await {
         Ok(()) => Ok(redirect_to("/connections/links/made").cookie(cookie).finish()),
         Err(error) if matches!(error.reason(), Reason::TooManyLinks | Reason::ExpiryBeyondCaller) => {
-            let sentence = format!("No link was created. {}", render_sentence(&error));
+            let sentence = texts::setup::say_no_link_created(&render_sentence(&error));
             Ok(render_form(&admin.signed, targets, form, vec![FormError { field: "life", sentence }]))
         }
         Err(error) => Err(PageError::from(error)),
@@ -250,7 +251,7 @@ struct MadeLinksPage {
 /// `GET /connections/links/made`: the new links, while they can be shown.
 pub(crate) async fn show_made(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
     let links = read_made(&admin, &page_request).await?;
-    let mut layout = PageLayout::new("Send these links", Some(&admin.signed), NavigationEntry::Connections);
+    let mut layout = PageLayout::new(texts::setup::SEND_THESE_LINKS, Some(&admin.signed), NavigationEntry::Connections);
     if !links.is_empty() {
         layout.visible_until = one_time_secrets::find_end(&page_request, &admin.signed)?;
     }
