@@ -4,6 +4,7 @@ mod layers;
 mod names;
 mod sizes;
 mod source;
+mod texts;
 
 /// Fails with the list, one line each, if there is anything in it.
 fn assert_none(rule: &str, found: &[String]) {

@@ -36,11 +36,16 @@ fn read_sources(folder: &str) -> Vec<Source> {
     let read = |(path, text): (String, String)| {
         let is_in = |module: &String| path.strip_prefix(module).is_some_and(|rest| rest.starts_with(['.', '/']));
         let is_test = path.starts_with("tests/") || tests.iter().any(is_in);
-        let separated = Separated::of(&text);
-        let (code, strings) = if is_test { Default::default() } else { without_tests(&separated) };
-        Source { path, text, whole_code: separated.code, code, strings }
+        separate_source(path, text, is_test)
     };
     files.into_iter().map(read).collect()
+}
+
+/// Separates one file. A file that is a test module has no code outside tests.
+pub(super) fn separate_source(path: String, text: String, is_test: bool) -> Source {
+    let separated = Separated::of(&text);
+    let (code, strings) = if is_test { Default::default() } else { without_tests(&separated) };
+    Source { path, text, whole_code: separated.code, code, strings }
 }
 
 /// Paths without `.rs` of the modules that a file declares for tests only.
