@@ -20,7 +20,10 @@ CREATE TABLE accounts (
     -- others.
     created_seq INTEGER NOT NULL DEFAULT 0,
     -- When the account last got a test event.
-    test_event_at INTEGER
+    test_event_at INTEGER,
+    -- Where the account is while it moves to another instance, and since when.
+    state TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'frozen', 'moved', 'importing')),
+    state_since INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX accounts_by_id ON accounts (id) WHERE deleted_at IS NULL;
 CREATE INDEX accounts_by_id_with_deleted ON accounts (id);
@@ -895,3 +898,31 @@ CREATE TABLE personal_data_parts (
     items   TEXT NOT NULL
 ) STRICT;
 CREATE INDEX personal_data_parts_by_request ON personal_data_parts (request, section, part);
+
+-- Accounts that were imported from another instance. `export_id` is that of the last file that was applied or is being applied,
+-- `progress` a JSON object that says where the work continues, NULL when nothing is left of the file. Events after `feed_removed`
+-- of the feed with the id `feed_id` were in the export; `is_final` is 1 if the account could not change any more.
+CREATE TABLE account_imports (
+    account      INTEGER PRIMARY KEY REFERENCES accounts (account),
+    export_id    TEXT NOT NULL,
+    source_id    TEXT NOT NULL,
+    feed_id      TEXT NOT NULL,
+    feed_removed INTEGER NOT NULL,
+    feed_end     INTEGER NOT NULL,
+    is_final     INTEGER NOT NULL CHECK (is_final IN (0, 1)),
+    progress     TEXT,
+    started_at   INTEGER NOT NULL,
+    completed_at INTEGER
+) STRICT;
+
+-- How the numbers of imported rows follow from those of the other instance: the numbers `first` to `last` of a kind begin here
+-- with `new_first`.
+CREATE TABLE account_import_ranges (
+    account   INTEGER NOT NULL REFERENCES accounts (account),
+    kind      TEXT NOT NULL,
+    first     INTEGER NOT NULL,
+    last      INTEGER NOT NULL,
+    new_first INTEGER NOT NULL,
+    PRIMARY KEY (account, kind, first)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX account_import_ranges_by_number ON account_import_ranges (kind, new_first);

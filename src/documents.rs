@@ -30,6 +30,11 @@ pub const DOCUMENTS: &[ManualDocument] = &[
         compressed_text!("docs/simulate.md"),
     ),
     document("sizing", "Hardware and disk space", compressed_text!("docs/sizing.md")),
+    document(
+        "scaling",
+        "Several instances: when to split, and how an account moves",
+        compressed_text!("docs/scaling.md"),
+    ),
     document("performance", "The cost of requests, measured", compressed_text!("docs/performance.md")),
     document("security", "What is protected, limits, and duties of the operator", compressed_text!("docs/security.md")),
     document(

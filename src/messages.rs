@@ -54,6 +54,11 @@ pub fn template_of(reason: Reason) -> &'static str {
         // Load and storage.
         Reason::ServerBusy => "the server is busy; try again in a few seconds",
         Reason::ResourceChanging => "a large change of this resource is running; try again in a few seconds",
+        Reason::AccountMoving => "the account is moving to another instance; nothing was changed; try again in a few seconds",
+        Reason::AccountMoved => "the account has moved to another instance; use the address of that instance",
+        Reason::AccountImporting => "the account is being imported from another instance; try again later",
+        Reason::AccountStateWrong => "the account is {state}; this needs an account that is {expected}",
+        Reason::AccountBusy => "{work} of the account is still running; wait until it has ended, and try again",
         Reason::DiskFull => "the disk of the server is full; nothing was changed",
         Reason::WriteTooLong => "the change takes too long; nothing was changed; split it into smaller requests",
         Reason::BulkJobsLimited => "too many bulk requests of this configuration are waiting; try again later",

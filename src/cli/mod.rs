@@ -3,6 +3,7 @@
 mod admin;
 mod api_key;
 mod backup;
+mod cells;
 mod check;
 mod completions;
 mod config;
@@ -75,6 +76,12 @@ enum CliCommand {
     /// Create, list, change and delete provisioning configurations
     #[command(subcommand)]
     Configuration(configuration::ConfigurationCommand),
+    /// List accounts, and move them to another instance
+    #[command(subcommand)]
+    Account(cells::account::AccountCommand),
+    /// Print which instance serves which configuration, for a proxy
+    #[command(subcommand)]
+    Cells(cells::map::CellsCommand),
     /// Show and set the quotas of configurations and accounts
     #[command(subcommand)]
     Quota(quota::QuotaCommand),
@@ -210,6 +217,8 @@ impl CliCommand {
             Self::Backup(_)
             | Self::Restore(_)
             | Self::PersonalData(_)
+            | Self::Account(_)
+            | Self::Cells(_)
             | Self::Init(_)
             | Self::Config(_)
             | Self::Health(_)
@@ -242,6 +251,8 @@ fn execute_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<Exit
         Some(CliCommand::Demo(args)) => demo::run_demo(args)?,
         Some(CliCommand::Config(command)) => config::run_config_command(&cli, &sources, &command)?,
         Some(CliCommand::Configuration(command)) => configuration::run_configuration_command(folder, command)?,
+        Some(CliCommand::Account(command)) => cells::account::run_account_command(folder, command)?,
+        Some(CliCommand::Cells(command)) => cells::map::run_cells_command(&command)?,
         Some(CliCommand::Quota(command)) => quota::run_quota_command(folder, command)?,
         Some(CliCommand::Hold(command)) => hold::run_hold_command(folder, command)?,
         Some(CliCommand::Reversal(args)) => reversal::run_reversal_command(folder, args)?,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::auth::jwt::SigningKey;
+use crate::auth::secret::sealed::{WEBHOOK_HEADER_PURPOSE, WEBHOOK_KEY_PURPOSE};
 use crate::auth::secret::webhook_key::WebhookSecret;
 use crate::clock::{self, Millis};
 use crate::delivery::DeliverySettings;
@@ -31,9 +32,9 @@ const RESPONSE_STORED_MAX_BYTES: usize = 1_024;
 /// Longest description of a failure that is stored, in characters.
 const ERROR_MAX_CHARS: usize = 300;
 /// Purpose of the encryption of keys.
-pub const KEY_PURPOSE: &str = "webhook key";
+pub const KEY_PURPOSE: &str = WEBHOOK_KEY_PURPOSE;
 /// Purpose of the encryption of headers.
-pub const HEADER_PURPOSE: &str = "webhook header";
+pub const HEADER_PURPOSE: &str = WEBHOOK_HEADER_PURPOSE;
 
 const MESSAGE_ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");

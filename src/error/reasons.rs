@@ -93,6 +93,11 @@ reasons! {
     // Load and storage.
     ServerBusy "server_busy" Unavailable ();
     ResourceChanging "resource_changing" Unavailable ();
+    AccountMoving "account_moving" Unavailable ();
+    AccountMoved "account_moved" Unavailable ();
+    AccountImporting "account_importing" Unavailable ();
+    AccountStateWrong "account_state_wrong" Conflict ("state", "expected");
+    AccountBusy "account_busy" Conflict ("work");
     DiskFull "disk_full" DiskFull ();
     QuotaExceeded "quota_exceeded" Forbidden ("owner", "limit", "quota");
     ActiveUserLimitReached "active_user_limit_reached" Forbidden ["active"] ("owner", "limit");

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::error::{ErrorKind, Reason, Result};
 pub use crate::management::accounts::account_scope::find_account;
 use crate::management::{configuration_lifecycle, webhooks};
-use crate::model::account::{self, Account, AccountAccess, AccountRef};
+use crate::model::account::{self, Account, AccountAccess, AccountRef, AccountState};
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::names;
 use crate::store::tables::accounts as rows;
@@ -23,6 +23,11 @@ pub fn list_accounts(at: &Snapshot<'_>, scope: &AccountScope, after: Option<&str
 /// Returns the name of an account, also after it was deleted; its id if it has no row.
 pub fn find_name(at: &Snapshot<'_>, account: &AccountRef) -> Result<String> {
     Ok(rows::find_account_name(at, account.key)?.unwrap_or_else(|| account.id.clone()))
+}
+
+/// Returns where an account is while it moves to another instance.
+pub fn find_state(at: &Snapshot<'_>, account: &AccountRef) -> Result<AccountState> {
+    rows::find_state(at, account.key)
 }
 
 /// Returns the number of admins, sessions and credentials that the deletion of an account of the scope ends.

@@ -114,7 +114,7 @@ pub(super) fn append_event(tx: &Tx<'_>, about: &Configuration, action: EventActi
         kind: EventKind::Configuration(action),
         resource_id: None,
         payload: &payload.to_string(),
-        is_published: true,
+        is_published: accounts::find_state(tx, about.account.key)?.is_published_here(),
     };
     events::append_event(tx, &event).map(drop)
 }

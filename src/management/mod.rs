@@ -2,6 +2,7 @@
 //! one transaction, with its audit entry. No HTTP, no SQL, no clock; ids, timestamps and secrets come in as arguments.
 //! Every function can fail with the errors of the store; `# Errors` lists the others.
 
+pub mod account_move;
 pub mod accounts;
 pub mod admins;
 pub mod api_keys;

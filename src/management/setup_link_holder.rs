@@ -19,7 +19,7 @@ use crate::providers::{self, IdentityProvider};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::setup_links as rows;
 use crate::store::tables::setup_links::SetupLink;
-use crate::store::tables::{configurations as configuration_rows, tokens as token_rows};
+use crate::store::tables::{accounts as account_rows, configurations as configuration_rows, tokens as token_rows};
 use crate::store::{Snapshot, Tx};
 
 /// Most tokens and OAuth clients that one link creates.
@@ -95,7 +95,7 @@ impl OpenLink {
 /// Returns the live link whose secret has this digest.
 ///
 /// # Errors
-/// `NotFound` if there is none, `Gone` if it has ended or expired.
+/// `NotFound` if there is none, `Gone` if it has ended or expired. 503 while the account moves.
 pub fn find_open_link(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> Result<OpenLink> {
     let link = rows::find_link_by_digest(at, digest)?.ok_or(Reason::LinkUnknown)?;
     if link.ended_at.is_some() {
@@ -106,6 +106,7 @@ pub fn find_open_link(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> R
     }
     let configuration =
         configuration_rows::find_configuration_by_key(at, link.configuration)?.ok_or(Reason::LinkEnded)?;
+    account_rows::find_state(at, configuration.account.key)?.check_active()?;
     let mut tokens = token_rows::list_tokens(at, configuration.key, None, TOKENS_READ)?;
     tokens.retain(|token| token.state(now) == TokenState::Live);
     let scope = AccountScope::Account(configuration.account.clone());

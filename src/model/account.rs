@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
+use crate::named_enum::named_enum;
 
 /// Longest account id, in characters.
 pub const ID_MAX_CHARS: usize = 128;
@@ -54,6 +55,56 @@ impl fmt::Display for AccountRef {
 impl Serialize for AccountRef {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.id)
+    }
+}
+
+named_enum! {
+    /// Where an account is while it moves from one instance to another.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum AccountState {
+        /// It is served here.
+        #[default]
+        Active = "active",
+        /// Nothing of it changes, until it has moved or the move is ended.
+        Frozen = "frozen",
+        /// Another instance serves it.
+        Moved = "moved",
+        /// It is not complete yet.
+        Importing = "importing",
+    }
+}
+
+impl AccountState {
+    /// Why calls to the account are refused, or `None` if it is served here.
+    pub fn find_refusal(self) -> Option<Reason> {
+        match self {
+            Self::Active => None,
+            Self::Frozen => Some(Reason::AccountMoving),
+            Self::Moved => Some(Reason::AccountMoved),
+            Self::Importing => Some(Reason::AccountImporting),
+        }
+    }
+
+    /// Whether this instance reports changes of the account to the operator's application. What is removed after a move, or
+    /// before an import is complete, has not changed for the application.
+    pub fn is_published_here(self) -> bool {
+        matches!(self, Self::Active | Self::Frozen)
+    }
+
+    /// Checks that changes of the account are possible.
+    ///
+    /// # Errors
+    /// `AccountMoving`, `AccountMoved`, `AccountImporting`.
+    pub fn check_active(self) -> Result<()> {
+        self.find_refusal().map_or(Ok(()), |reason| Err(reason.into()))
+    }
+
+    /// Checks that the account can be read here.
+    ///
+    /// # Errors
+    /// `AccountMoved`, `AccountImporting`.
+    pub fn check_readable(self) -> Result<()> {
+        if self == Self::Frozen { Ok(()) } else { self.check_active() }
     }
 }
 

@@ -8,10 +8,12 @@ use crate::model::account::AccountFilter;
 use crate::model::event::Event;
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::provisioning::webhook_delivery::retention;
-use crate::store::tables::accounts;
+use crate::store::tables::account_move::import;
+use crate::store::tables::account_move::numbers::NumberKind;
 use crate::store::tables::events::{self, EventsLimit};
 pub use crate::store::tables::events::{EventsQuery, find_newest_time as find_newest_event_time};
 use crate::store::tables::feed_gap::{self, FeedId};
+use crate::store::tables::{accounts, configurations};
 use crate::store::{Snapshot, Tx};
 pub use position::FeedPosition;
 
@@ -109,6 +111,48 @@ impl FeedState {
     }
 }
 
+/// Returns the position in this feed for a position that the feed of another instance has issued, if the selected account was imported
+/// from there. Every other position is returned as it is: it is refused if it is of no feed of this instance. A position without the
+/// id of a feed, of an earlier version, could be of any instance, so it is not one of an imported account.
+pub fn translate_position(at: &Snapshot<'_>, query: &EventsQuery, position: FeedPosition) -> Result<FeedPosition> {
+    let account = find_selected_account(at, query)?;
+    let Some(import) = account.map_or(Ok(None), |key| import::find_import(at, key))? else { return Ok(position) };
+    let Some(feed) = position.feed else {
+        return Ok(FeedPosition { feed: Some(FeedId::default()), ..position });
+    };
+    // Earlier events were not stored any more when the account was exported.
+    if feed_gap::format_feed_id(feed) != import.feed_id || position.seq < import.feed_removed {
+        return Ok(position);
+    }
+    // The account did not change after its last export, so a later position is after all of its events.
+    let found = import::load_numbers(at, import.account)?.find_position(NumberKind::Event, position.seq);
+    let seq = found.map_or_else(|| find_end(at), Ok)?;
+    Ok(FeedPosition { feed: Some(feed_gap::find_feed_id(at)?), seq })
+}
+
+/// Returns the key of the one account that a query selects, by its id or by a configuration.
+fn find_selected_account(at: &Snapshot<'_>, query: &EventsQuery) -> Result<Option<i64>> {
+    let account = query.account.as_ref().and_then(AccountFilter::key);
+    match (account, &query.configuration) {
+        (None, Some(id)) => {
+            let found = configurations::find_configuration_including_deleted(at, id)?;
+            Ok(found.map(|found| found.account.key))
+        }
+        (account, _) => Ok(account),
+    }
+}
+
+/// Checks that this instance serves the one account that a query selects.
+///
+/// # Errors
+/// `AccountMoved`, `AccountImporting`.
+pub fn check_readable(at: &Snapshot<'_>, query: &EventsQuery) -> Result<()> {
+    match find_selected_account(at, query)? {
+        Some(key) => accounts::find_state(at, key)?.check_readable(),
+        None => Ok(()),
+    }
+}
+
 /// Whether a consumer can continue at this position.
 pub fn is_valid_position(at: &Snapshot<'_>, query: &EventsQuery, position: FeedPosition) -> Result<bool> {
     Ok(FeedState::load(at)?.find_refusal(at, query, position)?.is_none())
@@ -120,10 +164,13 @@ pub fn read_page(at: &Snapshot<'_>, query: &EventsQuery, from: FeedStart, limit:
     let after = match from {
         FeedStart::Oldest => feed.removed,
         FeedStart::End => feed.end,
-        FeedStart::After(position) => match feed.find_refusal(at, query, position)? {
-            Some((reason, restart_from)) => return Ok(FeedPage::Refused { reason, restart_from }),
-            None => position.seq,
-        },
+        FeedStart::After(position) => {
+            let position = translate_position(at, query, position)?;
+            match feed.find_refusal(at, query, position)? {
+                Some((reason, restart_from)) => return Ok(FeedPage::Refused { reason, restart_from }),
+                None => position.seq,
+            }
+        }
     };
     if after >= feed.end {
         return Ok(FeedPage::Found { events: Vec::new(), next_after: feed.position(after), has_more: false });

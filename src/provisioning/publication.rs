@@ -36,12 +36,16 @@ impl<'t> Publication<'t> {
     /// so that the application receives them in order.
     ///
     /// # Errors
-    /// 401 if the configuration was deleted after the request arrived: its tokens are invalid.
+    /// 401 if the configuration was deleted after the request arrived: its tokens are invalid. 503 for a request of an identity
+    /// provider while the account moves; what was accepted before is completed.
     pub(crate) fn for_scope(tx: &'t Tx<'t>, scope: &'t Scope) -> Result<Self> {
         let gate = held_changes::load_gate(tx, scope.configuration)?.filter(|gate| !gate.deleted);
         let Some(gate) = gate else {
             return Err(Error::new(Reason::ConfigurationDeleted));
         };
+        if scope.token.is_some() {
+            gate.account_state.check_active()?;
+        }
         let holding = !gate.sync || gate.holds || gate.held;
         let (account, configuration) = (&*scope.account, scope.configuration);
         let marked = Cell::new(gate.holds);

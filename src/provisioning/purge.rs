@@ -19,7 +19,7 @@ use crate::store::tables::directory::{self, DeletedConfiguration};
 use crate::store::tables::events::{self, NewEvent};
 use crate::store::tables::purge::{self, PendingPurge, ResourceToPurge};
 use crate::store::tables::resources::{self, ResourceCollection};
-use crate::store::tables::{configurations, counts, pending_references, tombstones, webhook_attempts};
+use crate::store::tables::{configurations, counts, held_changes, pending_references, tombstones, webhook_attempts};
 use crate::store::{Snapshot, Tx};
 
 pub use crate::store::tables::purge::find_next_purge;
@@ -86,6 +86,7 @@ pub fn run_purge_step(tx: &Tx<'_>, purging: &PendingPurge, limit: usize) -> Resu
 fn remove_resource(tx: &Tx<'_>, purging: &PendingPurge, leaving: &ResourceToPurge) -> Result<()> {
     purge::purge_resource(tx, purging.configuration, leaving)?;
     let ResourceToPurge { id, resource_type, version, last_modified, .. } = leaving;
+    let gate = held_changes::load_gate(tx, purging.configuration)?.unwrap_or_default();
     let subject = EventSubject { resource_type, id, version: *version, last_modified: *last_modified };
     let event = NewEvent {
         account: &purging.account,
@@ -93,7 +94,7 @@ fn remove_resource(tx: &Tx<'_>, purging: &PendingPurge, leaving: &ResourceToPurg
         kind: EventKind::Resource(resource_type, EventAction::Deleted),
         resource_id: Some(id),
         payload: &subject.build_payload(events::PURGED),
-        is_published: leaving.is_published,
+        is_published: leaving.is_published && gate.account_state.is_published_here(),
     };
     events::append_event(tx, &event).map(drop)
 }

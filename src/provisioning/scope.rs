@@ -5,13 +5,14 @@ use std::sync::Arc;
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::management::schema_extensions;
+use crate::model::account::AccountState;
 use crate::model::configuration::{Configuration, ConfigurationKey};
 use crate::model::request::TokenRefusal;
 use crate::model::rights::{AccessRights, ResourceAction};
 use crate::model::switches::{DiscoveryAccess, Switches};
 use crate::scim::index::IndexKeys;
 use crate::scim::schema::ResourceType;
-use crate::store::tables::configurations;
+use crate::store::tables::{accounts, configurations};
 pub use crate::store::tables::tokens::{TokenRow, find_token_by_digest as find_token};
 use crate::store::{Snapshot, WorkOwner};
 
@@ -22,6 +23,8 @@ pub struct Scope {
     pub account: Arc<str>,
     /// Key of the account's row.
     pub account_key: i64,
+    /// Where the account is while it moves to another instance.
+    pub account_state: AccountState,
     /// Key of the configuration's row.
     pub configuration: i64,
     /// Public id of the configuration.
@@ -39,6 +42,7 @@ impl Scope {
     pub fn load(at: &Snapshot<'_>, configuration: Configuration) -> Result<Self> {
         Ok(Self {
             types: load_stored_types(at, &configuration)?,
+            account_state: accounts::find_state(at, configuration.account.key)?,
             account_key: configuration.account.key,
             account: Arc::from(configuration.account.id),
             configuration: configuration.key,

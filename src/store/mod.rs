@@ -423,6 +423,11 @@ impl Store {
         self.shared.service_state()
     }
 
+    /// The database file.
+    pub fn database_file(&self) -> &Path {
+        &self.shared.files.database
+    }
+
     /// The data folder, and the free bytes of its disk.
     pub fn read_space(&self) -> (&Path, Option<u64>) {
         (&self.shared.files.directory, self.shared.service.free_bytes())

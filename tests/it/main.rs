@@ -6,6 +6,7 @@ mod auth;
 mod backup;
 mod bad_input;
 mod caller;
+mod cells;
 mod cli;
 mod clock;
 mod concurrency;

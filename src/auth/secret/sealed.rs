@@ -6,6 +6,13 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 /// HKDF info that separates this use of a secret from any other.
 const USE: &[u8] = b"rollcall sealed text 1";
 
+/// Purpose of the encryption of webhook keys, about the id of the webhook.
+pub const WEBHOOK_KEY_PURPOSE: &str = "webhook key";
+/// Purpose of the encryption of webhook headers, about the id of the webhook.
+pub const WEBHOOK_HEADER_PURPOSE: &str = "webhook header";
+/// Purpose of the encryption of secrets of one-time codes, about the id of the admin.
+pub const ONE_TIME_CODES_PURPOSE: &str = "one-time codes";
+
 /// Encrypts and decrypts texts for one context. Both operations must use the same context.
 pub struct Sealer {
     key: Option<LessSafeKey>,

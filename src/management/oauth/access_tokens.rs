@@ -8,7 +8,7 @@ use crate::model::oauth::{
     ClientAuthentication, ClientSecret, LIVE_TOKENS_MAX, OauthClient, OauthClientState, TOKENS_PER_MINUTE,
 };
 use crate::store::tables::access_tokens::{self as rows, AccessTokenDraft};
-use crate::store::tables::oauth_clients;
+use crate::store::tables::{accounts, oauth_clients};
 pub use crate::store::tables::oauth_clients::LiveClient;
 use crate::store::{Snapshot, Tx};
 
@@ -87,10 +87,13 @@ pub struct GrantedToken {
 ///
 /// # Errors
 /// `OauthClientUnknown`, `OauthClientDisabled`, `ClientSecretWrong` or `ClientSecretExpired` if it has changed. `AssertionUsed`.
-/// `OauthScopeRefused` beyond the scope of the client. `AccessTokensLimited` with the time to wait.
+/// 503 while the account moves. `OauthScopeRefused` beyond the scope of the client. `AccessTokensLimited` with the time to wait.
 pub fn issue_access_token(tx: &Tx<'_>, request: &AccessTokenRequest) -> Result<GrantedToken> {
     tx.allow_on_full_disk();
     let current = oauth_clients::find_live_client(tx, &request.client.client_id)?;
+    if let Some(current) = &current {
+        accounts::find_state(tx, current.owner.account)?.check_active()?;
+    }
     let client = current.map(|current| current.client).filter(|current| {
         (current.key, current.authentication, &current.assertions)
             == (request.client.key, request.client.authentication, &request.client.assertions)

@@ -8,10 +8,12 @@ mod tests;
 
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::account::AccountState;
 use crate::model::audit_context::AuditContext;
 use crate::model::webhook::message::{self, EventBatch};
 use crate::model::webhook::{BODY_MAX_BYTES, Webhook, WebhookSettings, WebhookState, retry};
 use crate::provisioning::webhook_delivery::backfill::{BackfillCursor, BackfillPage, BackfillStep};
+use crate::store::tables::accounts;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::directory::{self, DirectorySource};
 use crate::store::tables::held_changes;
@@ -187,7 +189,8 @@ pub fn load_lane_work(
 ) -> Result<LaneWork> {
     let Some(source) = directory::find_source_by_key(at, configuration)? else { return Ok(LaneWork::Halted) };
     let lane = load_lane(at, webhook, configuration)?;
-    if !webhook.covers_account(source.account.key) || lane.stopped_at.is_some() {
+    let is_halted = !webhook.covers_account(source.account.key) || lane.stopped_at.is_some();
+    if is_halted || !may_send(at, webhook, source.account.key)? {
         return Ok(LaneWork::Halted);
     }
     if held_changes::load_gate(at, configuration)?.is_some_and(|gate| gate.purging) {
@@ -209,6 +212,16 @@ pub fn load_lane_work(
         return Ok(LaneWork::Request(Box::new(LaneRequest::new((webhook, lane), source, message_id, content))));
     }
     load_live_work(at, webhook, source, (lane, scan))
+}
+
+/// Whether a webhook sends events of an account that may be moving. The lanes of its own webhooks stay where they are, because they
+/// continue on the other instance. Those of the operator send what happened here, and nothing of an import.
+fn may_send(at: &Snapshot<'_>, webhook: &Webhook, account: i64) -> Result<bool> {
+    Ok(match accounts::find_state(at, account)? {
+        AccountState::Active => true,
+        AccountState::Frozen | AccountState::Moved => webhook.account.is_none(),
+        AccountState::Importing => false,
+    })
 }
 
 fn load_live_work(
@@ -256,7 +269,8 @@ pub fn begin_request(tx: &Tx<'_>, request: &LaneRequest) -> Result<bool> {
     let Some(webhook) = webhooks::find_webhook_by_key(tx, request.lane.webhook)? else { return Ok(false) };
     let mut lane = load_lane(tx, &webhook, request.lane.configuration)?;
     let is_changed = webhook.content_revision != request.content_revision || lane != request.lane;
-    if webhook.state != WebhookState::Active || is_changed {
+    let may_send = may_send(tx, &webhook, request.source.account.key)?;
+    if webhook.state != WebhookState::Active || is_changed || !may_send {
         return Ok(false);
     }
     lane.position = request.searched;

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Row, named_params, params};
 
-use super::rows::read_columns;
+use super::rows::{read_by_name, read_columns};
 use super::{events, usage};
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::model::account::{Account, AccountAccess, AccountRef};
+use crate::model::account::{Account, AccountAccess, AccountRef, AccountState};
 use crate::store::{Snapshot, Tx};
 
 /// Creates the account if it does not exist, with its id as the name. The id of a deleted account gets a new row. Returns
@@ -39,6 +39,21 @@ pub fn record_test_event(tx: &Tx<'_>, key: i64, interval: Millis) -> Result<bool
         (key, tx.now, interval),
     )?;
     Ok(changed > 0)
+}
+
+read_by_name!(AccountState);
+
+/// Returns where the account with this key is while it moves. An account without a row, such as that of no configuration, is
+/// active.
+pub fn find_state(at: &Snapshot<'_>, key: i64) -> Result<AccountState> {
+    Ok(at.find_value("SELECT state FROM accounts WHERE account = ?1", [key])?.unwrap_or_default())
+}
+
+/// Stores where the account is, and since when. The revision of its configurations increases, so that caches reload them.
+pub fn set_state(tx: &Tx<'_>, key: i64, state: AccountState) -> Result<()> {
+    let sql = "UPDATE accounts SET state = ?2, state_since = ?3 WHERE account = ?1";
+    tx.run(sql, params![key, state.as_str(), tx.now])?;
+    tx.run("UPDATE configurations SET revision = revision + 1 WHERE account = ?1", [key])
 }
 
 /// Returns the account with this id that is not deleted.
@@ -83,6 +98,11 @@ pub fn list_accounts(at: &Snapshot<'_>, only: Option<i64>, after: Option<&str>, 
         params![after, only, limit],
         read_account,
     )
+}
+
+/// Returns the id of the account with this key.
+pub fn find_account_id(at: &Snapshot<'_>, key: i64) -> Result<Option<String>> {
+    at.find_value("SELECT id FROM accounts WHERE account = ?1", [key])
 }
 
 /// Returns the name of the account with this key, also after it was deleted.

@@ -3,11 +3,12 @@
 use rusqlite::{Row, named_params};
 use serde_json::Value;
 
+use super::accounts;
 use super::rows::read_columns;
 use crate::clock::{self, Millis};
 use crate::error::Result;
-use crate::model::account::{AccountFilter, AccountRef};
-use crate::model::audit_context::AuditContext;
+use crate::model::account::{AccountFilter, AccountRef, AccountState};
+use crate::model::audit_context::{ActorKind, AuditContext};
 use crate::store::engine::sqlite_errors::undecodable_column;
 use crate::store::{Snapshot, Tx};
 
@@ -35,8 +36,29 @@ impl<'a> NewAuditEntry<'a> {
     }
 }
 
+/// Actions that are possible while an account moves: those of the move itself.
+const MOVE_ACTIONS: &[&str] =
+    &["account.frozen", "account.unfrozen", "account.moved", "account.exported", "account.imported"];
+/// Actions that remove what is left of an account that has moved, or that was not imported completely.
+const REMOVING_ACTIONS: &[&str] = &["configuration.deleted", "account.deleted"];
+
+/// Every change by a caller has an entry, so this is where the changes of an account that moves are refused. What the server
+/// completes on its own, and sign-ins, are not refused.
+fn check_account(tx: &Tx<'_>, context: &AuditContext, entry: &NewAuditEntry<'_>) -> Result<()> {
+    let Some(account) = entry.account.filter(|_| context.actor.kind != ActorKind::Server) else { return Ok(()) };
+    let state = accounts::find_state(tx, account.key)?;
+    let is_allowed = entry.action.starts_with("sign_in.")
+        || MOVE_ACTIONS.contains(&entry.action)
+        || (state != AccountState::Frozen && REMOVING_ACTIONS.contains(&entry.action));
+    if is_allowed { Ok(()) } else { state.check_active() }
+}
+
 /// Appends an entry to the audit log.
+///
+/// # Errors
+/// 503 if the account of the entry moves to another instance: the change must be rolled back.
 pub fn append_entry(tx: &Tx<'_>, context: &AuditContext, entry: &NewAuditEntry<'_>) -> Result<()> {
+    check_account(tx, context, entry)?;
     tx.run(
         "INSERT INTO audit (at, actor_kind, actor_id, actor_name, address, request_id, account_id, account,
                             configuration_id, action, subject_id, before, after)

@@ -25,6 +25,16 @@ pub fn adjust_count(tx: &Tx<'_>, configuration: i64, resource_type: &str, row: i
     )
 }
 
+/// Counts the resources of a configuration again, after rows were inserted without [`adjust_count`].
+pub fn count_again(tx: &Tx<'_>, configuration: i64) -> Result<()> {
+    tx.run("DELETE FROM resource_counts WHERE configuration = ?1", [configuration])?;
+    tx.run(
+        "INSERT INTO resource_counts (configuration, type, stretch, total)
+         SELECT configuration, type, resource >> ?2, count(*) FROM resources WHERE configuration = ?1 GROUP BY 2, 3",
+        (configuration, RANGE_BITS),
+    )
+}
+
 /// Returns the number of resources of this type.
 pub fn count_resources(at: &Snapshot<'_>, configuration: i64, resource_type: &str) -> Result<i64> {
     at.read_value(

@@ -109,6 +109,12 @@ pub struct EventsLimit {
     pub bytes: usize,
 }
 
+/// Whether an event was imported with its account. Readers of all accounts have got it from the other instance.
+const IMPORTED: &str = "SELECT 1 FROM (
+        SELECT r.first, r.last, r.new_first FROM account_import_ranges r
+        WHERE r.kind = 'event' AND r.new_first <= e.seq ORDER BY r.new_first DESC LIMIT 1) one
+    WHERE e.seq <= one.new_first + (one.last - one.first)";
+
 /// Returns published events after `after` and up to and including `until`, oldest first, and whether the limit ended the
 /// list, so that more may follow.
 pub fn list_published_events(
@@ -127,6 +133,7 @@ pub fn list_published_events(
              AND (?5 IS NULL OR c.id = ?5)
              AND (?7 IS NULL OR e.kind IN (SELECT value FROM json_each(?7)))
              AND (?8 = 0 OR e.kind <> '{CONFIGURATION_HELD}')
+             AND (?4 IS NOT NULL OR ?5 IS NOT NULL OR NOT EXISTS ({IMPORTED}))
          ORDER BY e.seq LIMIT ?6"
     ))?;
     let account = query.account.as_ref();
@@ -271,13 +278,18 @@ pub fn find_newest_time(at: &Snapshot<'_>) -> Result<Option<Millis>> {
     Ok(statement.query_map([], |row| row.get(0))?.next().transpose()?)
 }
 
+/// The number of the first of the ?2 oldest events that is not from before the time ?1, or the number after them. Imported events
+/// are older than some with lower numbers. They stay until those expire, so that the numbers have no gap that a consumer would not
+/// notice.
+const FIRST_TO_STAY: &str = "SELECT coalesce(min(seq) FILTER (WHERE created_at >= ?1), max(seq) + 1)
+     FROM (SELECT seq, created_at FROM events ORDER BY seq LIMIT ?2)";
+
 /// Deletes at most `limit` of the oldest events from before a time, but never the newest event. Returns how many were
 /// deleted.
 pub fn delete_events_before(tx: &Tx<'_>, before: Millis, limit: u32) -> Result<usize> {
-    let mut statement = tx.prepare(
-        "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events) AND created_at < ?1
-             AND seq <= (SELECT max(seq) FROM (SELECT seq FROM events ORDER BY seq LIMIT ?2))",
-    )?;
+    let mut statement = tx.prepare(&format!(
+        "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events) AND seq < ({FIRST_TO_STAY})"
+    ))?;
     Ok(statement.execute(params![before, limit])?)
 }
 
@@ -301,9 +313,11 @@ pub struct OldEvent {
 /// Returns at most `limit` of the oldest events from before a time.
 pub fn list_old_events(at: &Snapshot<'_>, before: Millis, limit: u32) -> Result<Vec<OldEvent>> {
     at.list_rows(
-        "SELECT e.seq, e.configuration, coalesce(c.account, 0) AS account, e.kind, e.published AS is_published, e.created_at
-         FROM (SELECT * FROM events ORDER BY seq LIMIT ?2) e LEFT JOIN configurations c ON c.configuration = e.configuration
-         WHERE e.created_at < ?1 ORDER BY e.seq",
+        &format!(
+            "SELECT e.seq, e.configuration, coalesce(c.account, 0) AS account, e.kind, e.published AS is_published, e.created_at
+             FROM (SELECT * FROM events ORDER BY seq LIMIT ?2) e LEFT JOIN configurations c ON c.configuration = e.configuration
+             WHERE e.seq < ({FIRST_TO_STAY}) ORDER BY e.seq"
+        ),
         params![before, limit],
         |row| read_columns!(row, OldEvent { seq, configuration, account, kind, is_published, created_at }),
     )
@@ -312,8 +326,9 @@ pub fn list_old_events(at: &Snapshot<'_>, before: Millis, limit: u32) -> Result<
 /// Like [`delete_events_before`], up to and including the event with a number.
 pub fn delete_events_until(tx: &Tx<'_>, until: i64, before: Millis, limit: u32) -> Result<usize> {
     tx.execute(
-        "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events) AND created_at < ?1 AND seq <= ?3
-             AND seq <= (SELECT max(seq) FROM (SELECT seq FROM events ORDER BY seq LIMIT ?2))",
+        &format!(
+            "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events) AND seq <= ?3 AND seq < ({FIRST_TO_STAY})"
+        ),
         params![before, limit, until],
     )
 }
@@ -365,4 +380,35 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
         created_at: row.get("created_at")?,
         request_id: row.get("request_id")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::EventAction;
+    use crate::store::Store;
+
+    #[test]
+    fn events_expire_in_the_order_of_their_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let expire = |tx: &Tx<'_>| {
+            for _ in 0..4 {
+                let event = NewEvent {
+                    account: "a",
+                    configuration: 1,
+                    kind: EventKind::Resource("User", EventAction::Updated),
+                    resource_id: None,
+                    payload: "{}",
+                    is_published: true,
+                };
+                append_event(tx, &event)?;
+            }
+            // Imported events are older than the first one.
+            tx.run("UPDATE events SET created_at = 1 WHERE seq > 1", [])?;
+            let removed = [delete_events_before(tx, tx.now, 10)?, delete_events_until(tx, 4, tx.now, 10)?];
+            Ok((removed, list_old_events(tx, tx.now, 10)?.len(), delete_events_before(tx, tx.now + 1, 10)?))
+        };
+        assert_eq!(store.write_blocking(expire).unwrap(), ([0, 0], 0, 3));
+    }
 }

@@ -107,6 +107,17 @@ pub fn find_feed_id(at: &Snapshot<'_>) -> Result<FeedId> {
     parse_feed_id(&text).ok_or_else(|| Error::undecodable("the id of the event feed", text))
 }
 
+/// Returns the id of the feed of an attached database, in hexadecimal digits.
+pub(in crate::store) fn read_feed_id_text(connection: &Connection, database: &str) -> rusqlite::Result<Option<String>> {
+    let sql = format!("SELECT value FROM {database}.instance WHERE key = ?1");
+    connection.query_row(&sql, [FEED_ID_KEY], |row| row.get(0)).optional()
+}
+
+/// Returns the id of a feed in hexadecimal digits.
+pub fn format_feed_id(id: FeedId) -> String {
+    format!("{:016x}", u64::from_be_bytes(id))
+}
+
 /// Returns the last number that the feed had assigned when it lost this id in a restore, or `None` if the feed never had
 /// the id. Positions up to this number are positions of the feed.
 pub fn find_end_of_earlier_id(at: &Snapshot<'_>, id: FeedId) -> Result<Option<i64>> {

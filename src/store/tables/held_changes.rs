@@ -6,6 +6,7 @@ use rusqlite::{Row, params};
 use super::rows::{read_columns, to_sql_limit};
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::account::AccountState;
 use crate::scim::index::IndexKeys;
 use crate::store::tables::holds::HoldFlags;
 use crate::store::tables::membership_events;
@@ -27,16 +28,18 @@ pub struct PublicationGate {
     pub held: bool,
     /// Whether removals are counted.
     pub flags: HoldFlags,
+    /// Where its account is while it moves to another instance.
+    pub account_state: AccountState,
 }
 
 /// Returns the gate of a configuration, or `None` if the configuration does not exist.
 pub fn load_gate(at: &Snapshot<'_>, configuration: i64) -> Result<Option<PublicationGate>> {
     at.find_row(
         "SELECT sync, holds, deleted_at IS NOT NULL AS deleted, purge_seq IS NOT NULL AS purging, held,
-             hold_flags AS flags
-         FROM configurations WHERE configuration = ?1",
+             hold_flags AS flags, (SELECT a.state FROM accounts a WHERE a.account = c.account) AS account_state
+         FROM configurations c WHERE configuration = ?1",
         [configuration],
-        |row| read_columns!(row, PublicationGate { sync, holds, deleted, purging, held, flags }),
+        |row| read_columns!(row, PublicationGate { sync, holds, deleted, purging, held, flags, account_state }),
     )
 }
 

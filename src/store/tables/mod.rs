@@ -1,6 +1,7 @@
 //! Rows and SQL, one file per table. Only `provisioning` and `management` call these functions.
 
 pub mod access_tokens;
+pub mod account_move;
 pub mod accounts;
 pub mod admin_invites;
 pub mod admins;

@@ -11,9 +11,9 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use crate::error::Reason;
-use crate::management::accounts::account_scope;
+use crate::management::accounts::{self, account_scope};
 use crate::management::instance;
-use crate::model::account::AccountRef;
+use crate::model::account::{AccountRef, AccountState};
 use crate::model::audit_context::{AccountScope, AuditContext, Authority};
 use crate::model::permission::Permissions;
 use crate::store::{Store, WorkOwner};
@@ -89,8 +89,10 @@ async fn authorize_request<N: RequiredPermission>(request: &HttpRequest) -> Resu
         return Err(Reason::PermissionMissing.with("permission", format_args!("{missing}{key}")).into());
     }
     check_query(request)?;
+    let scope = resolve_account_scope(request, &state.store, caller.accounts.as_deref())?;
+    check_account_state(request, &state.store, &scope, is_operator)?;
     let context = AuditContext {
-        scope: resolve_account_scope(request, &state.store, caller.accounts.as_deref())?,
+        scope,
         actor: caller.actor,
         authority: Authority { permissions: caller.permissions, expires_at: caller.expires_at },
         address: request_middleware::caller_address_text(request),
@@ -143,6 +145,25 @@ pub(super) fn resolve_account_scope(
         return Ok(store.read_inline(|at| account_scope::find_newest_scope(at, &account.id))?);
     }
     Ok(store.read_inline(|at| account_scope::find_scope(at, &account.id))?)
+}
+
+/// Checks that the account of a call is served here. The operator can remove what is left of an account that has moved.
+///
+/// # Errors
+/// 503 if it has moved, or is not imported completely.
+fn check_account_state(
+    request: &HttpRequest,
+    store: &Store,
+    scope: &AccountScope,
+    is_operator: bool,
+) -> Result<(), ApiError> {
+    let Some(account) = scope.account() else { return Ok(()) };
+    let state = store.read_inline(|at| accounts::find_state(at, account))?;
+    let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !is_operator || (is_reading && state == AccountState::Importing) {
+        state.check_readable()?;
+    }
+    Ok(())
 }
 
 /// Returns the owner of the work of a call: the account of a caller that is limited to accounts.

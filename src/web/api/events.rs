@@ -146,6 +146,10 @@ pub(super) struct EventPage {
 /// The `deleted` events of a purge only contain ids, groups before users, and there are no events for the removed
 /// memberships: remove them together with the group or the member. Earlier events of the purged users are redacted.
 ///
+/// After an account has moved to another instance, its consumers continue there with the positions of the old instance: requests with
+/// `account` accept them. A feed of all accounts does not contain the events from before an import, because the feed of the other
+/// instance has them.
+///
 /// Events are stored for 90 days. If `after` is older, newer than a restored backup, newer than the newest event, or of
 /// another database, the response is 410. Read all users and groups of the account again, then continue with its
 /// `restartFrom`. A new consumer requests `after=latest` first, then reads all users and groups, and continues with that
@@ -165,6 +169,10 @@ pub(super) async fn list_events(allowed: AllowedCaller<Directory>, call: ApiRequ
     let query = call.query::<FeedQuery>()?;
     let (start, limit, wait) = (query.start()?, query.limit()?, query.wait()?);
     let filter = resolve_query(&call, &allowed, query)?;
+    let start = match start {
+        Start::After(position) => Start::After(call.read_inline(|at| feed::translate_position(at, &filter, position))?),
+        start => start,
+    };
     if let Start::After(position) = start
         && call.read_inline(|at| feed::is_valid_position(at, &filter, position))?
     {
@@ -198,6 +206,7 @@ fn resolve_query(
     if let Some(account) = filter.account.take() {
         filter.account = Some(call.read_inline(|at| account_scope::resolve_filter(at, account))?);
     }
+    call.read_inline(|at| feed::check_readable(at, &filter))?;
     Ok(filter)
 }
 

@@ -262,6 +262,7 @@ impl ScimCall<'_> {
         if let Some(wait) = self.state.network.rates.count_request(caller.scope.configuration_key()) {
             return Ok(BegunCall::Answered(rate_limited_response(wait)));
         }
+        caller.scope.account_state.check_active()?;
         if let Some(answer) = self.answer_without_data(at, caller)? {
             return Ok(BegunCall::Answered(answer));
         }

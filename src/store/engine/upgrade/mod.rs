@@ -30,6 +30,7 @@ const STEPS: &[&str] = &[
     include_str!("16.sql"),
     include_str!("17.sql"),
     include_str!("18.sql"),
+    include_str!("19.sql"),
 ];
 
 /// Key in `instance` of the program version that last upgraded the schema.

@@ -9,6 +9,7 @@ use qrcode::{Color, QrCode};
 use serde::Deserialize;
 
 use crate::auth::jwt::SigningKey;
+use crate::auth::secret::sealed::ONE_TIME_CODES_PURPOSE;
 use crate::auth::secret::{self, BearerToken, TokenDigest, totp};
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
@@ -190,7 +191,7 @@ pub(crate) async fn confirm_setup(admin: AnyAdmin, page_request: PageRequest) ->
     ) {
         return Err(Error::new(Reason::CodesSetupUsed).into());
     }
-    let sealed_key = seal_text(&page_request.state.signing.key, "one-time codes", &admin.signed.admin, key)?;
+    let sealed_key = seal_text(&page_request.state.signing.key, ONE_TIME_CODES_PURPOSE, &admin.signed.admin, key)?;
     let mut recovery_codes = Vec::new();
     for _ in 0..RECOVERY_CODES {
         let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
@@ -344,7 +345,7 @@ pub(crate) async fn submit_code(page_request: PageRequest) -> PageResult {
     if links && request_link.is_none() {
         return Ok(redirect_to("/login").finish());
     }
-    let key = found.totp_secret.and_then(|sealed| open_sealed(&state.signing.key, "one-time codes", &id, &sealed));
+    let key = found.totp_secret.and_then(|sealed| open_sealed(&state.signing.key, ONE_TIME_CODES_PURPOSE, &id, &sealed));
     let step = key.and_then(|key| totp::find_time_step(&key, &typed.code, clock::current_millis()));
     let attempt = CodeAttempt { admin: id.clone(), claim, step, recovery: recovery_digest(&id, &typed.code) };
     let (cookie, digest, session) = session::begin_session(request, &state.server, &id)?;
