@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::management::configurations;
+use crate::model::account::AccountState;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::configuration::Configuration;
 use crate::model::ids;
@@ -18,7 +19,9 @@ use crate::store::recent_use::UnsavedUse;
 use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::request_log::{self as rows, RequestLogLimit};
 pub use crate::store::tables::request_log::{AllCallsPage, AllCallsQuery, RequestLogPage, RequestLogQuery};
-use crate::store::tables::{api_keys, configurations as configuration_rows, instance, tokens, traffic, usage};
+use crate::store::tables::{
+    api_keys, configurations as configuration_rows, held_changes, instance, tokens, traffic, usage,
+};
 use crate::store::{Snapshot, Tx};
 
 /// Retention of a call in days.
@@ -148,7 +151,15 @@ fn find_target_health(tx: &Tx<'_>, target: &CallTarget) -> Result<Option<(i64, C
         CallTarget::Id(id) => rows::find_configuration_key(tx, id)?,
     };
     let Some(key) = key else { return Ok(None) };
+    // The log of an account that is being imported has only what comes with it.
+    if find_account_state(tx, key)? == AccountState::Importing {
+        return Ok(None);
+    }
     Ok(rows::load_health(tx, key)?.map(|health| (key, health)))
+}
+
+fn find_account_state(at: &Snapshot<'_>, configuration: i64) -> Result<AccountState> {
+    Ok(held_changes::load_gate(at, configuration)?.unwrap_or_default().account_state)
 }
 
 /// Returns a page of the log of a configuration without bodies, newest first.

@@ -164,6 +164,18 @@ impl Provisioned {
     }
 }
 
+/// Every change of the account is refused, with the time of a retry.
+fn check_frozen(cells: &Cells, client: &Client) {
+    let refused = client.post("/Users", &user("retry@example.com")).refused(503, "");
+    assert_eq!(refused.header("retry-after"), "5");
+    assert!(refused.text("detail").contains("moving to another instance"), "{}", refused.json);
+    client.get("/Users").refused(503, "");
+    let operator = cells.old.operator();
+    let settings = format!("{CONFIGURATIONS}/{}", client.id);
+    let refused = operator.patch(&settings, &json!({"syncToUserManagement": false})).problem(503);
+    assert_eq!(refused.text("errorCode"), "account_moving");
+}
+
 #[test]
 fn an_account_moves_with_a_complete_export_and_a_difference() {
     let cells = Cells::new();
@@ -178,14 +190,7 @@ fn an_account_moves_with_a_complete_export_and_a_difference() {
 
     let printed = String::from_utf8(cells.old.succeeds(&["account", "freeze", "acme"])).unwrap();
     assert_eq!(printed, "acme: frozen\n");
-    let refused = client.post("/Users", &user("retry@example.com")).refused(503, "");
-    assert_eq!(refused.header("retry-after"), "5");
-    assert!(refused.text("detail").contains("moving to another instance"), "{}", refused.json);
-    client.get("/Users").refused(503, "");
-    let operator = cells.old.operator();
-    let settings = format!("{CONFIGURATIONS}/{}", client.id);
-    let refused = operator.patch(&settings, &json!({"connectionName": "Other"})).problem(503);
-    assert_eq!(refused.text("errorCode"), "account_moving");
+    check_frozen(&cells, client);
     let (expected, _) = read_events(&key, "", Some(&position));
 
     let base_file = cells.file("base");
@@ -237,7 +242,7 @@ fn a_frozen_account_moves_with_one_export_and_its_webhook_continues() {
     let cells = Cells::new();
     let provisioned = provision(&cells.old, 8);
     let receiver = Receiver::start();
-    let created = cells.old.operator().for_account("acme").post(
+    let created = cells.old.operator().post(
         WEBHOOKS,
         &json!({"url": receiver.url(), "accountId": "acme", "headers": {"X-Own": "value of the header"}}),
     );
@@ -306,6 +311,32 @@ fn a_file_is_refused_if_it_is_damaged_or_something_of_it_exists() {
         read_events(&old, "&account=acme", None).0.len()
     });
     cells.moved(&provisioned.client).get("/Users").answered(200);
+    cells.check();
+}
+
+#[test]
+fn what_is_left_of_a_moved_account_is_deleted_without_events() {
+    let cells = Cells::new();
+    let provisioned = provision(&cells.old, 7);
+    let operator = cells.old.operator();
+    let link = operator.post(&format!("{CONFIGURATIONS}/{}/links", provisioned.client.id), &json!({})).answered(201);
+    cells.old.succeeds(&["account", "freeze", "acme"]);
+    let setup_path = format!("/{}", link.text("url").splitn(4, '/').nth(3).unwrap());
+    let page = cells.old.anonymous().request("GET", &setup_path).send();
+    assert_eq!(page.status, 503);
+    // An account that is not frozen cannot have moved, and a frozen one cannot be deleted.
+    let path = format!("{CONFIGURATIONS}/{}", provisioned.client.id);
+    operator.delete(&path).problem(503);
+    cells.old.succeeds(&["account", "moved", "acme", "--yes"]);
+    let again = cells.old.rollcall(&["account", "unfreeze", "acme"]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("the account is moved"), "{again:?}");
+    let (before, position) = read_events(&operator, "", None);
+    assert!(!before.is_empty());
+    cells.old.succeeds(&["configuration", "delete", &provisioned.client.id, "--purge", "--yes"]);
+    operator.delete("/directory/resources/v1/accounts/acme").answered(204);
+    assert_eq!(read_events(&operator, "", Some(&position)).0, Vec::<String>::new());
+    let listed = String::from_utf8(cells.old.succeeds(&["account", "list"])).unwrap();
+    assert!(!listed.contains("acme"), "{listed}");
     cells.check();
 }
 

@@ -16,14 +16,12 @@ use crate::cli::{audit_context, open_existing_store};
 use crate::error::Reason;
 use crate::management::account_move::export::{self, AccountExport};
 use crate::management::account_move::freezing;
-use crate::management::account_move::import::{
-    self, AccountFile, AccountImport, ImportError, ImportStart, TransferKey,
-};
+use crate::management::account_move::import::{self, AccountFile, AccountImport, ImportStart, TransferKey};
 use crate::model::account::AccountRef;
 use crate::store::Store;
 
 /// How long a freeze waits for requests of webhooks and for work of the server.
-const FREEZE_WAIT_MAX: Duration = Duration::from_secs(60);
+const FREEZE_WAIT_MAX: Duration = Duration::from_mins(1);
 /// Interval of the checks of a freeze.
 const FREEZE_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// Accounts that one read returns.
@@ -149,7 +147,7 @@ fn freeze(store: &Store, id: &str) -> anyhow::Result<()> {
     loop {
         let running = account.clone();
         match store.write_blocking(move |tx| freezing::run_pending_step(tx, &running)) {
-            Ok(true) => continue,
+            Ok(true) => {}
             Ok(false) => break,
             Err(error) if error.reason() == Reason::AccountBusy && Instant::now() < deadline => {
                 thread::sleep(FREEZE_CHECK_INTERVAL);
@@ -297,9 +295,7 @@ fn check_counts(store: &Store, file: &AccountFile, account: i64) -> anyhow::Resu
         for part in store.read_inline(|at| import::list_counted_parts(at, account, table))? {
             found += store.read_pooled(|at| import::count_part(at, account, part))?;
         }
-        if found != *expected {
-            return Err(ImportError::Incomplete { table: table.clone(), found, expected: *expected }.into());
-        }
+        import::check_count(table, found, *expected)?;
     }
     Ok(())
 }

@@ -27,8 +27,10 @@ pub enum ExportError {
     /// The file exists.
     #[error("{0} exists already; give another name, or delete it")]
     FileExists(PathBuf),
-    /// The account is frozen, but not at rest.
-    #[error("{0} of the account is still running; run `rollcall account freeze` again, which waits for it")]
+    /// The account is not at rest: the other instance would repeat the rest of the work.
+    #[error(
+        "{0} of the account is still running; repeat the command when it has ended; `rollcall account freeze` waits for it"
+    )]
     Running(&'static str),
     /// The earlier file cannot be used.
     #[error("{path} cannot be the base: {problem}")]
@@ -142,7 +144,7 @@ fn fill_file(order: &AccountExport<'_>, partial: &Path) -> std::result::Result<W
     let unknown = || ExportError::AccountUnknown(order.account.to_owned());
     let writer = export::begin_export(partial, &rows).map_err(failed)?.ok_or_else(unknown)?;
     let is_final = writer.is_frozen().map_err(failed)?;
-    if is_final && let Some(work) = writer.find_running_work().map_err(failed)? {
+    if let Some(work) = writer.find_running_work().map_err(failed)? {
         return Err(ExportError::Running(work.kind.as_str()));
     }
     writer.write_rows(&rows).map_err(failed)?;

@@ -20,6 +20,11 @@ const SOURCE: &str = "src";
 /// Schema name of the earlier file.
 const BASE: &str = "base";
 
+/// Limits the events to those of the earlier file and later ones, so that those of other accounts are not searched again: events are
+/// appended only.
+const LATER_EVENTS: &str = " AND (t.seq > ifnull((SELECT max(o.seq) FROM base.events o), 0)
+    OR t.seq IN (SELECT o.seq FROM base.events o))";
+
 /// What is exported.
 #[derive(Debug)]
 pub struct ExportOrder<'a> {
@@ -99,11 +104,7 @@ impl ExportWriter {
     pub fn write_rows(&self, order: &ExportOrder<'_>) -> rusqlite::Result<()> {
         let mut counts = BTreeMap::new();
         for table in &self.tables {
-            self.write_table(table, order.base.is_some())?;
-            let source = table.build_source(SOURCE);
-            let count: i64 =
-                self.connection
-                    .query_row(&format!("SELECT count(*) FROM {source}"), [self.account], |row| row.get(0))?;
+            let count = self.write_table(table, order.base.is_some())?;
             counts.insert(table.name.to_owned(), count);
         }
         let base = match order.base {
@@ -128,23 +129,27 @@ impl ExportWriter {
         file::write_manifest(&self.connection, &ExportManifest::new(draft))
     }
 
-    fn write_table(&self, table: &MovedTable, has_base: bool) -> rusqlite::Result<()> {
+    /// Writes the rows of a table, or those that differ from the earlier file. Returns how many rows the account has.
+    fn write_table(&self, table: &MovedTable, has_base: bool) -> rusqlite::Result<i64> {
         let typed = file::list_columns(&self.connection, SOURCE, table.name)?;
         let define = |(column, kind): &(String, String)| format!("{column} {kind}");
         let columns: Vec<&str> = typed.iter().map(|(column, _)| column.as_str()).collect();
         let (name, keys) = (table.name, table.key.join(", "));
         let expressions: Vec<String> = columns.iter().map(|column| table.build_expression(column)).collect();
-        let source = table.build_source(SOURCE);
+        let mut source = table.build_source(SOURCE);
+        if has_base && table.numbered == Some(NumberKind::Event) {
+            source.push_str(LATER_EVENTS);
+        }
         let selection = expressions.join(", ");
         let definition = typed.iter().map(define).collect::<Vec<_>>().join(", ");
         self.connection.execute_batch(&format!("CREATE TABLE main.\"{name}\" ({definition})"))?;
         if !has_base {
             let sql = format!("INSERT INTO main.\"{name}\" SELECT {selection} FROM {source}");
-            self.connection.execute(&sql, [self.account])?;
+            let count = self.connection.execute(&sql, [self.account])?;
             // A later difference finds the rows by their keys.
-            return self
-                .connection
-                .execute_batch(&format!("CREATE UNIQUE INDEX main.\"{name}_key\" ON \"{name}\" ({keys})"));
+            let sql = format!("CREATE UNIQUE INDEX main.\"{name}_key\" ON \"{name}\" ({keys})");
+            self.connection.execute_batch(&sql)?;
+            return Ok(i64::try_from(count).unwrap_or(i64::MAX));
         }
         let same_key: Vec<String> = table.key.iter().map(|column| format!("b.{column} = t.{column}")).collect();
         let same_row: Vec<String> =
@@ -164,7 +169,8 @@ impl ExportWriter {
              WHERE NOT EXISTS (SELECT 1 FROM {source} AND {same_key})",
             key_columns.join(", ")
         );
-        self.connection.execute(&sql, [self.account]).map(drop)
+        self.connection.execute(&sql, [self.account])?;
+        self.connection.query_row(&format!("SELECT count(*) FROM {source}"), [self.account], |row| row.get(0))
     }
 
     /// The first and last number of each kind in the rows of the file.

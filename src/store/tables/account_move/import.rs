@@ -247,8 +247,13 @@ impl<'t> RowWriter<'t> {
         let sql = format!("UPDATE {} SET {} WHERE {}", table.name, table.parked, build_key_condition(table));
         let positions: Vec<usize> =
             table.key.iter().filter_map(|key| batch.columns.iter().position(|column| column == key)).collect();
-        let rows: Vec<Vec<Value>> =
-            batch.rows.iter().map(|row| positions.iter().map(|at| row[*at].clone()).collect()).collect();
+        let keys_of_row = |row: &Vec<Value>| -> Vec<Value> { positions.iter().map(|at| row[*at].clone()).collect() };
+        // New rows have no number yet, and take no unique value.
+        let exists = |key: &Vec<Value>| match (table.numbered, key.first()) {
+            (Some(kind), Some(Value::Integer(number))) => self.numbers.find_number(kind, *number).is_some(),
+            _ => true,
+        };
+        let rows: Vec<Vec<Value>> = batch.rows.iter().map(keys_of_row).filter(exists).collect();
         let keys: Vec<String> = table.key.iter().map(|key| (*key).to_owned()).collect();
         self.run_for_rows(&sql, table, &keys, &rows)
     }
@@ -277,25 +282,21 @@ impl<'t> RowWriter<'t> {
             ("configuration_usage", "request_log_bytes") if !self.with_request_log => return Ok(Value::Integer(0)),
             _ => {}
         }
+        let Some(role) = role.filter(|_| *value != Value::Null) else { return Ok(value.clone()) };
         Ok(match (role, value) {
-            (None, _) | (_, Value::Null) => value.clone(),
-            (Some(ColumnRole::Number(kind)), Value::Integer(number)) => {
+            (ColumnRole::Number(kind), Value::Integer(number)) => {
                 let found = self.numbers.find_number(kind, *number);
                 let found = found.ok_or_else(|| {
-                    Error::database(format!(
-                        "{}.{column} has the number {number}, which is not in the file",
-                        table.name
-                    ))
+                    let column = format!("{}.{column}", table.name);
+                    Error::database(format!("{column} has the number {number}, which is not in the file"))
                 })?;
                 Value::Integer(found)
             }
-            (Some(ColumnRole::Position(kind)), Value::Integer(number)) => {
-                Value::Integer(self.find_position(kind, *number)?)
-            }
-            (Some(ColumnRole::AccountId), Value::Text(_)) => Value::Text(self.account_id.clone()),
-            (Some(ColumnRole::Positions), Value::Text(text)) => Value::Text(self.convert_positions(text)?),
-            (Some(ColumnRole::BackfillCursor), Value::Text(text)) => Value::Text(self.convert_cursor(text)),
-            (Some(_), _) => value.clone(),
+            (ColumnRole::Position(kind), Value::Integer(number)) => Value::Integer(self.find_position(kind, *number)?),
+            (ColumnRole::AccountId, Value::Text(_)) => Value::Text(self.account_id.clone()),
+            (ColumnRole::Positions, Value::Text(text)) => Value::Text(self.convert_positions(text)?),
+            (ColumnRole::BackfillCursor, Value::Text(text)) => Value::Text(self.convert_cursor(text)),
+            _ => value.clone(),
         })
     }
 
