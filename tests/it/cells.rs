@@ -427,8 +427,7 @@ fn nginx_sends_each_provisioning_url_to_the_instance_of_its_account() {
         .replace("10.0.0.2:8080", &cells.new.address.to_string())
         .replace("/etc/nginx/cells.map", cells.file("cells.map").to_str().unwrap())
         .replace("listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
-    let servers: String =
-        servers.lines().filter(|line| !line.contains("ssl_")).map(|line| format!("{line}\n")).collect();
+    let servers: String = servers.lines().filter(|line| !line.contains("ssl_")).flat_map(|line| [line, "\n"]).collect();
     let folder = cells.folder.path().display();
     let configuration = format!(
         "daemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/nginx.log;\nevents {{}}\nhttp {{\naccess_log off;\n\
