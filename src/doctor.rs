@@ -4,6 +4,7 @@
 mod database;
 mod files;
 mod network;
+mod replica;
 
 use std::net::IpAddr;
 
@@ -12,10 +13,12 @@ use crate::error::Result;
 use crate::management::instance::StoreStatistics;
 use crate::model::service_state::ReadOnlyCause;
 use crate::named_enum::named_enum;
+use crate::replica::ReplicaFigures;
 use crate::settings::Settings;
 use crate::store::{Snapshot, Store};
 
 pub use crate::doctor::database::DatabaseSummary;
+pub use crate::doctor::replica::{LAG_MAX, check_replica_lag};
 pub use files::{check_backups, check_disk_space, find_copy_obstacle};
 
 named_enum! {
@@ -70,6 +73,8 @@ pub struct ServerStatus {
     pub calls_dropped: u64,
     /// Log lines that were dropped because standard error was read too slowly, since the start.
     pub lines_dropped: u64,
+    /// What is known about the replica; `None` if the database is not replicated.
+    pub replica: Option<ReplicaFigures>,
 }
 
 /// Reads the data of the checks from the database.
@@ -88,6 +93,7 @@ pub fn list_findings(
     let figures = store.statistics();
     let mut found = vec![check_state(store), check_scrub(settings, &figures, now), check_wal(&figures)];
     found.extend(files::check_files(settings, &figures, now));
+    found.extend(replica::check_replica(settings, rows.replica_proof.as_ref(), running, now));
     found.extend(network::check_network(settings, rows, running, now));
     found.extend(database::check_rows(rows, now));
     found.extend(running.map(check_dropped_entries));
@@ -100,6 +106,7 @@ pub fn list_urgent_findings(settings: &Settings, store: &Store, running: &Server
     let figures = store.statistics();
     let mut found = vec![check_state(store), check_wal(&figures), files::check_disk_space(settings, &figures)];
     found.extend(settings.backups.is_some().then(|| files::check_backups(settings, now)));
+    found.extend(replica::check_running_replica(running, now));
     found.extend(network::check_certificate(settings, Some(running), now));
     found.push(database::check_doubts(clock::find_held_leap(), clock::find_start_doubt(), now));
     found.extend(running.untrusted_proxy.map(network::report_untrusted_proxy));

@@ -21,6 +21,7 @@ pub const DOCUMENTS: &[ManualDocument] = &[
     document("proxy", "Rollcall behind nginx, Caddy or a load balancer", compressed_text!("docs/proxy.md")),
     document("portal", "Sign-in, roles, connections, setup links", compressed_text!("docs/portal.md")),
     document("backup", "Backups, and how to restore them", compressed_text!("docs/backup.md")),
+    document("high-availability", "The replica of the database", compressed_text!("docs/high-availability.md")),
     document("commands", "Every command in one line", compressed_text!("docs/commands.md")),
     document("upgrade", "New versions, and the way back", compressed_text!("docs/upgrade.md")),
     document("monitoring", "Health checks, metrics, alerts and logs", compressed_text!("docs/monitoring.md")),

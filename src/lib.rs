@@ -19,6 +19,7 @@
 //! - [`providers`]: the identity providers
 //! - [`diagnosis`]: why a call failed, and the status of a connection
 //! - [`auth`]: signed tokens, OpenID Connect, passwords, one-time codes, secrets
+//! - [`replica`]: Litestream, which replicates the database
 //! - [`tls`]: HTTPS and its certificates
 //! - [`store`]: SQLite: writer, readers, upgrades, rows and SQL
 //! - [`provisioning`]: use cases on users, groups and events
@@ -66,6 +67,7 @@ mod named_enum;
 pub mod outgoing;
 pub mod providers;
 pub mod provisioning;
+pub mod replica;
 pub mod scim;
 #[cfg(not(feature = "simulation"))]
 pub mod server;

@@ -260,7 +260,15 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
     let store = Store::open_for_server_with(&settings.data_dir, settings.limits.writes_waiting)?;
     jobs::clock_watch::check_start(&store)?;
     settings.scrub_bytes_per_second.map_or(Ok(()), |rate| store.start_scrub(rate))?;
+    let mut replication = settings
+        .replica
+        .as_ref()
+        .map(|replica| jobs::replication::start_replication(&store, &settings.data_dir, replica))
+        .transpose()?;
     serve_until_stopped(settings, &store, |bound| {
+        if let Some(job) = &replication {
+            drop(bound.state.server.replica.set(job.status()));
+        }
         listen::print_notice(&format!("listening on {}", listen::listen_url(bound.tls.as_ref(), bound.address)));
         let urls = provisioning_url(&bound.state.server.public_url(), "");
         listen::print_notice(&format!("provisioning URLs begin with {urls}"));
@@ -268,6 +276,10 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         announce_setup(&store)
     })?;
     store.close();
+    // After the last write of the server.
+    if let Some(job) = &mut replication {
+        job.stop();
+    }
     Ok(())
 }
 

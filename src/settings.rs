@@ -14,6 +14,7 @@ mod outgoing;
 mod portal;
 mod proxies;
 mod quotas;
+mod replica;
 mod setting;
 mod sources;
 mod sso;
@@ -38,6 +39,7 @@ pub use outgoing::OutgoingArgs;
 pub use portal::{PortalArgs, PortalSettings, SessionLifetime, default_portal_settings};
 pub use proxies::ProxyArgs;
 pub use quotas::{QuotaArgs, QuotaSettings};
+pub use replica::{ReplicaContentArgs, ReplicaLocation, ReplicaLocationArgs, ReplicaSettings};
 pub use sources::{SettingOrigin, SettingSources, SettingValue};
 pub use sso::{SsoArgs, SsoSettings};
 pub use tls::{AcmeSettings, TlsArgs, Transport};
@@ -111,6 +113,14 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub scrub: ScrubArgs,
 
+    /// Location of the replica.
+    #[command(flatten)]
+    pub replica: ReplicaLocationArgs,
+
+    /// Content of the replica.
+    #[command(flatten)]
+    pub replica_content: ReplicaContentArgs,
+
     /// Log and metrics.
     #[command(flatten)]
     pub observability: ObservabilityArgs,
@@ -162,6 +172,8 @@ pub struct Settings {
     pub backups: Option<BackupSchedule>,
     /// Bytes per second of the scrub; `None` turns it off.
     pub scrub_bytes_per_second: Option<u64>,
+    /// Replica of the database; `None` turns replication off.
+    pub replica: Option<ReplicaSettings>,
     /// Warnings about the sources of the settings, for the log.
     pub warnings: Vec<String>,
     /// Networks of the proxies whose forwarding headers are trusted.
@@ -199,6 +211,7 @@ impl Settings {
             portal: serve.portal.portal(),
             backups: serve.backups.schedule(),
             scrub_bytes_per_second: serve.scrub.bytes_per_second(),
+            replica: serve.replica.location().map(|location| serve.replica_content.replica(location)),
             trusted_proxies: serve.proxies.trusted,
             outgoing_networks: serve.outgoing.allowed,
             outgoing_ca_file: serve.outgoing.ca_file,
@@ -214,7 +227,14 @@ impl Settings {
     pub fn for_demo(data_dir: PathBuf, listen: SocketAddr) -> Option<Self> {
         let serve = ServeArgs { listen: Some(listen), ..parse_default_args()? };
         let settings = Self::new(DataDir { data_dir }, serve, Vec::new()).ok()?;
-        Some(Self { demo: true, backups: None, metrics: None, log_level: LevelFilter::ERROR, ..settings })
+        Some(Self {
+            demo: true,
+            backups: None,
+            replica: None,
+            metrics: None,
+            log_level: LevelFilter::ERROR,
+            ..settings
+        })
     }
 }
 

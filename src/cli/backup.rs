@@ -1,12 +1,18 @@
-//! `rollcall backup` and `rollcall restore`.
+//! `rollcall backup`, `rollcall restore` and `rollcall replica`.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
 use crate::cli::output::{self, confirmation};
+use crate::cli::{Cli, config, open_existing_store};
 use crate::clock::Millis;
-use crate::management::backups::{self, BackupError, BackupOptions, RestoreOptions};
+use crate::jobs::replication;
+use crate::management::backups::{self, BackupError, BackupOptions, RestoreOptions, RestoreOutcome};
+use crate::replica::RestorePoint;
+use crate::settings::{ReplicaLocation, ReplicaLocationArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct BackupCommandArgs {
@@ -23,7 +29,17 @@ pub(super) struct BackupCommandArgs {
 #[derive(Debug, Args)]
 pub(super) struct RestoreCommandArgs {
     /// Backup that replaces the database
-    file: PathBuf,
+    #[arg(required_unless_present = "from_replica", conflicts_with = "from_replica")]
+    file: Option<PathBuf>,
+    /// Restore the replica instead of a backup; its location is that of the settings
+    #[arg(long, requires = "replica_url")]
+    from_replica: bool,
+    /// Restore the state of the replica at this time, such as 2026-07-14T09:30:00Z; default: the newest
+    #[arg(long, value_name = "TIME", value_parser = parse_timestamp, requires = "from_replica")]
+    at: Option<Timestamp>,
+    /// Location of the replica.
+    #[command(flatten)]
+    replica: ReplicaLocationArgs,
     /// Replace an existing database without a question; it is renamed and stays in the data folder
     #[arg(long, visible_alias = "yes")]
     force: bool,
@@ -37,10 +53,12 @@ pub(super) struct RestoreCommandArgs {
 }
 
 /// Parses a time in RFC 3339 format.
+fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "expected a time such as 2026-07-14T09:30:00Z".to_owned())
+}
+
 fn parse_time(text: &str) -> Result<Millis, String> {
-    let parsed: jiff::Timestamp =
-        text.parse().map_err(|_| "expected a time such as 2026-07-14T09:30:00Z".to_owned())?;
-    Ok(parsed.as_millisecond())
+    parse_timestamp(text).map(Timestamp::as_millisecond)
 }
 
 pub(super) fn back_up_database(folder: &Path, args: &BackupCommandArgs) -> anyhow::Result<()> {
@@ -58,16 +76,52 @@ pub(super) fn back_up_database(folder: &Path, args: &BackupCommandArgs) -> anyho
     Ok(output::print_line(&format!("{path}: {bytes} bytes, checked{contents}"))?)
 }
 
+/// Restores a file. On a terminal, asks whether it may replace a database.
+fn restore_file(folder: &Path, file: &Path, options: RestoreOptions) -> anyhow::Result<RestoreOutcome> {
+    match backups::restore_backup(folder, file, options) {
+        Err(BackupError::Occupied(path)) if confirmation::can_ask() => {
+            confirmation::ask_to_continue(&format!("replace {}? It is renamed.", path.display()))?;
+            Ok(backups::restore_backup(folder, file, RestoreOptions { replace: true, ..options })?)
+        }
+        restored => Ok(restored?),
+    }
+}
+
+/// Fetches the state of the replica, and restores it like a backup.
+fn restore_replica(
+    folder: &Path,
+    location: ReplicaLocation,
+    (at, options): (Option<Timestamp>, RestoreOptions),
+) -> anyhow::Result<RestoreOutcome> {
+    let database = folder.join("rollcall.db");
+    // In front of the transfer, which can take minutes.
+    if database.exists() && !options.replace && !confirmation::can_ask() {
+        return Err(BackupError::Occupied(database).into());
+    }
+    let point = at.map_or(RestorePoint::Newest, RestorePoint::At);
+    let (scratch, file) = replication::fetch_replica(folder, location, point)?;
+    let restored = restore_file(folder, &file, options);
+    let removed = std::fs::remove_dir_all(&scratch);
+    let restored = restored?;
+    removed?;
+    if !folder.join("signing-key.pem").exists() {
+        output::print_line(
+            "the folder has no signing-key.pem: copy it from the other machine, or the server makes a new one",
+        )?;
+    }
+    Ok(restored)
+}
+
 pub(super) fn restore_database(folder: &Path, args: &RestoreCommandArgs) -> anyhow::Result<()> {
     let (replace, accept_findings) = (args.force, args.accept_findings);
     let options = RestoreOptions { replace, accept_findings, revoke_since: args.revoke_all_since };
-    let restored = match backups::restore_backup(folder, &args.file, options) {
-        Err(BackupError::Occupied(path)) if confirmation::can_ask() => {
-            confirmation::ask_to_continue(&format!("replace {}? It is renamed.", path.display()))?;
-            backups::restore_backup(folder, &args.file, RestoreOptions { replace: true, ..options })?
-        }
-        restored => restored?,
+    let restored = match (&args.file, args.replica.location()) {
+        (Some(file), _) => restore_file(folder, file, options)?,
+        (None, Some(location)) => restore_replica(folder, location, (args.at, options))?,
+        (None, None) => anyhow::bail!("the location of the replica is not set: set --replica-url"),
     };
+    // What Litestream knows is about the replaced database.
+    replication::forget_replaced_database(folder)?;
     if let Some(previous) = restored.previous {
         output::print_line(&format!("the previous database was moved to {}", previous.display()))?;
     }
@@ -79,4 +133,33 @@ pub(super) fn restore_database(folder: &Path, args: &RestoreCommandArgs) -> anyh
     }
     output::print_line(&format!("{} is restored: start the server", restored.database.display()))?;
     Ok(())
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReplicaCommand {
+    /// Restore the replica of the running server into a scratch file, check it, and record the result
+    Prove,
+}
+
+/// Runs the command. The exit code is 1 if the replica is not good.
+pub(super) fn run_replica_command(cli: &Cli, command: &ReplicaCommand) -> anyhow::Result<ExitCode> {
+    let ReplicaCommand::Prove = command;
+    let settings = config::load_serve_settings(cli)?;
+    let Some(replica) = &settings.replica else {
+        anyhow::bail!("the database is not replicated: set --replica-url (ROLLCALL_REPLICA_URL) for the server")
+    };
+    let store = open_existing_store(&settings.data_dir)?;
+    let proof = replication::prove_replica(&store, &settings.data_dir, replica)?;
+    let (bytes, took) = (proof.bytes, proof.took_ms);
+    match proof.finding {
+        None => {
+            let text = format!("the replica is good: {bytes} bytes were restored and checked in {took} ms");
+            output::print_line(&format!("{text}, up to event {}", proof.newest_event))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(finding) => {
+            output::print_warning(&format!("the replica is not good: {finding}"))?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }

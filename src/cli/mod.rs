@@ -123,8 +123,11 @@ enum CliCommand {
     },
     /// Copy the database to a file; the server may be running
     Backup(backup::BackupCommandArgs),
-    /// Replace the database with a backup; the server must be stopped
-    Restore(backup::RestoreCommandArgs),
+    /// Replace the database with a backup or its replica; the server must be stopped
+    Restore(Box<backup::RestoreCommandArgs>),
+    /// Prove that the replica can be restored
+    #[command(subcommand)]
+    Replica(backup::ReplicaCommand),
     /// Check the whole database for damage
     Check(check::CheckArgs),
     /// Start again after damage of the write-ahead log, without what it hides
@@ -268,6 +271,7 @@ fn execute_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<Exit
         Some(CliCommand::SelfService { switch }) => self_service::set_self_service(folder, switch)?,
         Some(CliCommand::Backup(args)) => backup::back_up_database(folder, &args)?,
         Some(CliCommand::Restore(args)) => backup::restore_database(folder, &args)?,
+        Some(CliCommand::Replica(command)) => return backup::run_replica_command(&cli, &command),
         Some(CliCommand::Check(args)) => return check::check_database(folder, &args),
         Some(CliCommand::AcceptLoss(args)) => return check::accept_loss(folder, &args),
         Some(CliCommand::Doctor(args)) => return doctor::run_doctor(&cli, &args),

@@ -4,6 +4,7 @@ use crate::clock::{self, CORRECTION_MAX, EARLIEST_TIME, HeldLeap, Millis, StartD
 use crate::doctor::{Finding, format_duration};
 use crate::error::Result;
 use crate::management::configurations::holds;
+use crate::management::instance::replica;
 use crate::management::oauth::{self, EndingSecret};
 use crate::management::quotas::{self, QuotaWarning};
 use crate::management::webhooks::lanes::{self, LaneAlert, LaneAlertLevel};
@@ -12,6 +13,7 @@ use crate::model::audit_context::AccountScope;
 use crate::model::oauth::{SECRET_WARNING_DAYS, find_warning_days};
 use crate::model::webhook::mask_url;
 use crate::provisioning::feed;
+use crate::replica::ProofResult;
 use crate::store::Snapshot;
 
 const DAY: Millis = 24 * 60 * 60 * 1000;
@@ -43,6 +45,8 @@ pub struct DatabaseSummary {
     pub(super) webhook_alerts: Vec<LaneAlert>,
     /// Names of the connections whose changes wait for a decision.
     pub(super) held: Vec<String>,
+    /// The last proof of the replica.
+    pub(super) replica_proof: Option<ProofResult>,
 }
 
 impl DatabaseSummary {
@@ -64,6 +68,7 @@ impl DatabaseSummary {
             full_quotas: quotas::list_warnings(at)?,
             webhook_alerts: lanes::list_alerts(at, &AccountScope::AllAccounts, now)?,
             held: holds::list_held_connections(at)?,
+            replica_proof: replica::find_proof(at)?,
         })
     }
 }

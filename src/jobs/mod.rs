@@ -6,6 +6,7 @@ pub mod event_expiry;
 pub mod external_writes;
 pub mod pending_steps;
 pub mod personal_data;
+pub mod replication;
 pub mod retention;
 pub mod scheduled_backup;
 pub mod service_manager;

@@ -1,6 +1,7 @@
 //! Settings of the whole server.
 
 pub mod branding;
+pub mod replica;
 
 use serde_json::json;
 

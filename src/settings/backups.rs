@@ -81,7 +81,7 @@ impl BackupScheduleArgs {
 }
 
 /// Parses a time between backups, at least one minute.
-fn parse_interval(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
     let fix = "write a number with m, h or d, such as 30m, 24h or 7d";
     let (number, seconds) = match text.trim().split_at_checked(text.trim().len().saturating_sub(1)) {
         Some((number, "m")) => (number, 60),

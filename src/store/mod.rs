@@ -13,7 +13,7 @@ use crate::store::engine::statistics;
 use crate::store::engine::writer;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ use crate::store::engine::work_queue::{BULK_JOBS_AT_ONCE, DOCUMENTS_MAX, SCANS_M
 use crate::store::engine::write_queue::WriteQueue;
 use crate::store::engine::writer::Writer;
 use crate::store::recent_use::RecentUse;
+pub use crate::store::replication::LogReplicator;
 
 /// Age of the oldest waiting write from which the store is under pressure.
 const PRESSURE_AGE: Duration = Duration::from_millis(500);
@@ -86,6 +87,10 @@ pub(crate) struct SharedState {
     commits: AtomicU64,
     /// Those of them that may have changed tokens, configurations or OAuth clients. Increases in front of their results.
     access_changes: AtomicU64,
+    /// Those that changed something.
+    changes: AtomicU64,
+    /// The program that copies the write-ahead log, if the database is replicated.
+    replicator: OnceLock<Arc<dyn LogReplicator>>,
     /// Changes with each commit that published events.
     events: watch::Sender<u64>,
     counters: statistics::WriterCounters,
@@ -115,6 +120,8 @@ impl SharedState {
             closing: AtomicBool::new(false),
             commits: AtomicU64::new(0),
             access_changes: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            replicator: OnceLock::new(),
             events: watch::Sender::new(0),
             counters: statistics::WriterCounters::default(),
             gate: SnapshotGate::default(),
@@ -146,6 +153,11 @@ impl SharedState {
 
     fn recent_use(&self) -> &RecentUse {
         &self.recent_use
+    }
+
+    /// The program that copies the write-ahead log, if it runs.
+    fn find_replicator(&self) -> Option<&Arc<dyn LogReplicator>> {
+        self.replicator.get().filter(|replicator| replicator.is_running())
     }
 
     fn quota_defaults(&self) -> QuotaDefaults {
@@ -484,7 +496,7 @@ impl Store {
 
     /// Copies the whole write-ahead log into the database file and cuts it to nothing. From then on the files have nothing that
     /// was deleted by earlier commits. Returns false if readers use the log: try again later. Blocks the calling thread for
-    /// some 100 ms.
+    /// some 100 ms; with a replica for the time that it needs for its last changes.
     ///
     /// # Errors
     /// The files cannot be read or written.
@@ -518,6 +530,7 @@ pub mod engine;
 pub mod page_checksums;
 mod pending;
 pub mod recent_use;
+mod replication;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod tables;

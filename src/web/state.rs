@@ -3,7 +3,7 @@
 pub mod discovery_cache;
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
@@ -19,6 +19,7 @@ use crate::management::idempotency::RunningCalls;
 use crate::model::rights::AccessRights;
 use crate::outgoing::OutgoingRules;
 use crate::provisioning::scope::{self, Scope, TokenRow};
+use crate::replica::{ReplicaFigures, ReplicaStatus};
 use crate::scim::cursor::CursorSecret;
 use crate::settings::Settings;
 use crate::store::{Snapshot, Store};
@@ -119,6 +120,8 @@ pub struct ServerContext {
     pub stopping: watch::Sender<bool>,
     /// Which other servers may be called.
     pub outgoing: OutgoingRules,
+    /// Status of the replica, if the database is replicated.
+    pub replica: OnceLock<Arc<ReplicaStatus>>,
 }
 
 impl ServerContext {
@@ -126,7 +129,20 @@ impl ServerContext {
     pub fn new(public: PublicUrl, settings: Settings, certificate: Option<CertificateExpiry>) -> Self {
         let outgoing = OutgoingRules::new(&settings.outgoing_networks);
         let stopping = watch::Sender::new(false);
-        Self { public, settings, certificate, manual_backup: Arc::default(), stopping, outgoing }
+        Self {
+            public,
+            settings,
+            certificate,
+            manual_backup: Arc::default(),
+            stopping,
+            outgoing,
+            replica: OnceLock::new(),
+        }
+    }
+
+    /// Returns what is known about the replica; `None` if the database is not replicated.
+    pub fn read_replica(&self) -> Option<ReplicaFigures> {
+        self.replica.get().map(|status| status.read_figures())
     }
 
     /// Returns the current public URL, without a trailing slash.

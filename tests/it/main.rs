@@ -41,6 +41,7 @@ mod personal_data;
 mod portal;
 mod properties;
 mod protocol;
+mod replica;
 mod restore_credentials;
 mod sample;
 mod secrets;

@@ -26,6 +26,7 @@ use crate::store::engine::integrity::log_scan;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
 use crate::store::engine::{connection, foreign_objects, integrity};
+use crate::store::tables::feed_gap;
 
 pub use crate::store::engine::backup::restore::{RestoreOptions, RestoreOutcome, restore_backup, verify_backup};
 
@@ -326,6 +327,16 @@ fn reserve_part(part: &Path, target: &Path) -> BackupResult<File> {
         Err(TryLockError::WouldBlock) => Err(running()),
         Err(TryLockError::Error(error)) => Err(map_io_error("lock", part, error)),
     }
+}
+
+/// Returns the number of the newest event in a file.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_newest_event(file: &Path) -> BackupResult<i64> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let found = connection::open_connection(file, flags).and_then(|copy| feed_gap::find_highest_number(&copy));
+    found.map_err(|error| map_sqlite_error(file, file, error))
 }
 
 /// Returns the objects in a backup that this program did not create.

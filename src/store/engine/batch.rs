@@ -328,6 +328,7 @@ impl WriterThread {
             return Ok(BatchOutcome::Failed(BatchFailure::Unknown));
         }
         if connection.total_changes() != changes {
+            self.shared.changes.fetch_add(1, Ordering::Release);
             self.record_commit(clock::read_instant().duration_since(start), batch);
             if self.checkpointer.is_some() && !self.shared.check_log_after_commit(self.shared.log.record_commit()) {
                 return Ok(BatchOutcome::Failed(BatchFailure::Unknown));
@@ -447,8 +448,12 @@ impl WriterThread {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        if self.shared.service.is_damaged() {
-            tracing::warn!("the write-ahead log is not copied into the database, because the database is damaged");
+        // The program that replicates has not read the last changes yet, and continues in this log after the next start.
+        let is_replicated = self.shared.find_replicator().is_some();
+        if is_replicated || self.shared.service.is_damaged() {
+            if !is_replicated {
+                tracing::warn!("the write-ahead log is not copied into the database, because the database is damaged");
+            }
             if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
                 tracing::error!(%error, "the database cannot be closed without a checkpoint, so it stays open");
                 std::mem::forget(connection);

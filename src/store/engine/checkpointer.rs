@@ -18,6 +18,7 @@ use crate::store::engine::connection;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::readers::BLOCKING_READ_MAX;
 use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
+use crate::store::replication::{DETACH_MAX, LogReplicator};
 
 /// Bytes in the log that start a checkpoint. It copies a page once, however often it is in the log, so fewer checkpoints
 /// copy fewer pages.
@@ -40,6 +41,8 @@ pub(crate) const WRITER_DELAY_MAX: Duration = Duration::from_millis(150);
 const QUIET_DELAY_MAX: Duration = Duration::from_millis(5);
 /// Pause after a checkpoint that could not finish.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// The same if another program runs the checkpoints: it does not while it makes a complete copy.
+const REPLICATOR_PAUSE: Duration = Duration::from_secs(1);
 /// Pause after a checkpoint that failed.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// Interval of the log lines about failed checkpoints, and about a log that another program blocks.
@@ -107,6 +110,8 @@ impl LogMonitor {
         let bytes = PAGES_AFTER_COMMIT.get() * self.frame_bytes;
         if bytes < self.bytes.swap(bytes, Ordering::Relaxed) {
             self.restarts.fetch_add(1, Ordering::Relaxed);
+            // Another program can have let it start again.
+            self.wake_at.store(PASSIVE_BYTES, Ordering::Relaxed);
         }
         if bytes >= self.wake_at.load(Ordering::Relaxed) {
             self.woken.notify_one();
@@ -251,15 +256,12 @@ impl CheckpointerThread {
     /// Runs the checkpoints that the size of the log calls for. Returns the pause until the next ones, if there are more
     /// to come without further writes.
     pub(crate) fn govern_log(&mut self) -> Option<Duration> {
-        let governed = self.checkpoint("PASSIVE", Duration::ZERO).and_then(|passive| {
-            if passive.bytes >= RESTART_BYTES {
-                return self.restart_log(passive.bytes);
-            }
-            if self.shared.gate.count_snapshots() == 0 {
-                return self.checkpoint_with_writer(QUIET_DELAY_MAX);
-            }
-            Ok(CheckpointResult { is_blocked: true, ..passive })
-        });
+        let shared = Arc::clone(&self.shared);
+        let replicator = shared.find_replicator();
+        let governed = match replicator {
+            Some(replicator) => self.request_checkpoint(replicator.as_ref()),
+            None => self.run_checkpoints(),
+        };
         match governed {
             Ok(result) => {
                 self.note_success();
@@ -271,13 +273,45 @@ impl CheckpointerThread {
                     log.bytes.store(0, Ordering::Relaxed);
                 }
                 log.wake_at.store(next, Ordering::Relaxed);
-                (result.is_blocked && result.bytes >= RESTART_BYTES).then_some(RETRY_PAUSE)
+                let pause = if replicator.is_some() { REPLICATOR_PAUSE } else { RETRY_PAUSE };
+                (result.is_blocked && result.bytes >= RESTART_BYTES).then_some(pause)
             }
             Err(error) => {
                 self.note_failure(&error);
                 Some(FAILURE_PAUSE)
             }
         }
+    }
+
+    fn run_checkpoints(&mut self) -> rusqlite::Result<CheckpointResult> {
+        let passive = self.checkpoint("PASSIVE", Duration::ZERO)?;
+        if passive.bytes >= RESTART_BYTES {
+            return self.restart_log(passive.bytes);
+        }
+        if self.shared.gate.count_snapshots() == 0 {
+            return self.checkpoint_with_writer(QUIET_DELAY_MAX);
+        }
+        Ok(CheckpointResult { is_blocked: true, ..passive })
+    }
+
+    /// Lets the program that copies the log run its checkpoint while no scan and no writer is in the way. It runs those of a
+    /// small log by itself.
+    fn request_checkpoint(&mut self, replicator: &dyn LogReplicator) -> rusqlite::Result<CheckpointResult> {
+        let shared = Arc::clone(&self.shared);
+        let bytes = shared.log.bytes.load(Ordering::Relaxed);
+        if bytes < RESTART_BYTES {
+            return Ok(CheckpointResult { is_blocked: true, bytes });
+        }
+        let delay = if bytes >= SCANS_WAIT_BYTES { BLOCKING_READ_MAX + SCAN_DELAY_MAX } else { SCAN_DELAY_MAX };
+        let closed = shared.gate.close();
+        closed.wait_until_empty(Instant::now() + delay);
+        shared.log.set_restarting(true);
+        replicator.run_checkpoint(2 * WRITER_DELAY_MAX);
+        shared.log.set_restarting(false);
+        drop(closed);
+        // Counts the pages that the log has now.
+        let passive = self.checkpoint("PASSIVE", Duration::ZERO)?;
+        Ok(CheckpointResult { is_blocked: passive.bytes >= RESTART_BYTES, ..passive })
     }
 
     /// Delays scans until the log can start again. Scans that run end or renew their snapshot meanwhile.
@@ -360,6 +394,14 @@ impl CheckpointerThread {
 /// Copies the whole log into the database file and cuts the log to nothing, so that neither has content that was overwritten or
 /// deleted. Returns false if readers, or another program, use the log: try again later.
 pub(crate) fn truncate_log(shared: &SharedState) -> rusqlite::Result<bool> {
+    let Some(replicator) = shared.find_replicator() else { return truncate_free_log(shared) };
+    // Its read transaction is in the way. It makes a complete copy afterwards, which has nothing of the deleted content.
+    let is_truncated = if replicator.detach(DETACH_MAX) { truncate_free_log(shared) } else { Ok(false) };
+    replicator.attach(DETACH_MAX);
+    is_truncated
+}
+
+fn truncate_free_log(shared: &SharedState) -> rusqlite::Result<bool> {
     let closed = shared.gate.close();
     closed.wait_until_empty(Instant::now() + SCAN_DELAY_MAX);
     let connection = connection::connect_checkpointer(&shared.files)?;

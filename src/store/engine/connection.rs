@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::store::engine::files::DataFiles;
-use crate::store::engine::foreign_objects;
+use crate::store::engine::foreign_objects::{self, ReplicatedPages};
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::upgrade;
 use crate::store::page_checksums::{self, request_checksums};
@@ -77,16 +77,17 @@ fn writer_flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
-/// Accepts pages without checksums if Litestream replicates the database, because it writes such pages. Returns whether
-/// it does.
+/// Accepts the pages without checksums that Litestream writes, if it replicates the database. Returns whether any page can be one of
+/// them.
 pub(crate) fn detect_replication(path: &Path) -> bool {
     let found = Connection::open_with_flags_and_vfs(path, reader_flags(), c"unix")
-        .and_then(|connection| foreign_objects::is_replicated(&connection));
-    let is_replicated = found.unwrap_or(false);
-    if is_replicated {
-        page_checksums::accept_foreign_pages(path, true);
+        .and_then(|connection| foreign_objects::find_replicated_pages(&connection));
+    match found {
+        Ok(ReplicatedPages::One(page)) => page_checksums::accept_foreign_page(path, page),
+        Ok(ReplicatedPages::Unknown) => page_checksums::accept_foreign_pages(path, true),
+        Ok(ReplicatedPages::None) | Err(_) => {}
     }
-    is_replicated
+    matches!(found, Ok(ReplicatedPages::Unknown))
 }
 
 /// Whether Litestream has replicated this database. Reads the database file only: nothing is recovered from the log, and

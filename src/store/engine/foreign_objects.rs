@@ -3,10 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::error::Result;
+use crate::store::engine::snapshot::Tx;
 use crate::store::engine::upgrade;
+use crate::store::tables::instance;
 
+/// Key in `instance` that says that this program has created these tables.
+const OWN_TABLES: &str = "replication_tables";
 /// Tables that Litestream adds to the database that it replicates.
 const REPLICATION_TABLES: [&str; 2] = ["_litestream_seq", "_litestream_lock"];
 /// Prefix of the names of SQLite's own objects. SQLite refuses to create others with such a name.
@@ -66,6 +71,47 @@ pub(crate) fn is_replicated(connection: &Connection) -> rusqlite::Result<bool> {
     let [sequence, lock] = REPLICATION_TABLES;
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name IN (?1, ?2))";
     connection.query_row(sql, [sequence, lock], |row| row.get(0))
+}
+
+/// Which pages Litestream writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplicatedPages {
+    /// None: it does not replicate the database.
+    None,
+    /// Only this one: this program has created its tables, so that the pages of the schema have checksums. It is the one page of
+    /// the table with one row that Litestream changes.
+    One(u64),
+    /// Any: it has created its tables itself.
+    Unknown,
+}
+
+/// Finds the pages without checksums.
+pub(crate) fn find_replicated_pages(connection: &Connection) -> rusqlite::Result<ReplicatedPages> {
+    if !is_replicated(connection)? {
+        return Ok(ReplicatedPages::None);
+    }
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?1
+               AND EXISTS (SELECT 1 FROM instance WHERE key = ?2)";
+    let page: Option<u32> =
+        connection.query_row(sql, [REPLICATION_TABLES[0], OWN_TABLES], |row| row.get(0)).optional()?;
+    Ok(page.map_or(ReplicatedPages::Unknown, |page| ReplicatedPages::One(page.into())))
+}
+
+/// Creates the tables that Litestream would create, with the same definitions, if there are none. What this program writes has
+/// page checksums.
+pub(crate) fn create_replication_tables(tx: &Tx<'_>) -> Result<()> {
+    if tx.find_value::<i64>("SELECT 1 FROM sqlite_schema WHERE name IN (?1, ?2)", REPLICATION_TABLES)?.is_some() {
+        return Ok(());
+    }
+    instance::set_value(tx, OWN_TABLES, "1")?;
+    tx.run("CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)", [])?;
+    tx.run("CREATE TABLE IF NOT EXISTS _litestream_lock (id INTEGER)", [])
+}
+
+/// Removes the tables of Litestream from a restored file: it replicates the new database from its beginning.
+pub(crate) fn remove_replication_tables(restored: &Connection) -> rusqlite::Result<()> {
+    restored.execute_batch("DROP TABLE IF EXISTS _litestream_seq; DROP TABLE IF EXISTS _litestream_lock;")?;
+    restored.execute("DELETE FROM instance WHERE key = ?1", [OWN_TABLES]).map(drop)
 }
 
 /// Normalized definitions by kind and name.

@@ -3,7 +3,7 @@
 mod log;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -28,16 +28,23 @@ pub fn take_last_damage() -> Option<String> {
     LAST_DAMAGE.take()
 }
 
-/// Databases into which other programs write.
-static FOREIGN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// Databases into which other programs write, with the page that they write; `None` for any page.
+static FOREIGN: Mutex<BTreeMap<PathBuf, Option<u64>>> = Mutex::new(BTreeMap::new());
 
 pub(crate) fn accept_foreign_pages(path: &Path, accepts: bool) {
     let mut foreign = FOREIGN.lock().unwrap_or_else(PoisonError::into_inner);
     if accepts {
-        foreign.insert(path.to_owned());
+        foreign.insert(path.to_owned(), None);
     } else {
         foreign.remove(path);
     }
+}
+
+pub(crate) fn accept_foreign_page(path: &Path, number: u64) {
+    let mut foreign = FOREIGN.lock().unwrap_or_else(PoisonError::into_inner);
+    // All pages stay accepted if they were.
+    let accepted = foreign.entry(path.to_owned()).or_insert(Some(number));
+    *accepted = accepted.map(|_| number);
 }
 
 /// What is known of the checksums of a database file.
@@ -239,11 +246,12 @@ impl VerifiedFile {
         }
     }
 
-    fn accepts_foreign_pages(&self) -> bool {
+    fn accepts_foreign_page(&self, number: u64) -> bool {
         // SAFETY: the name is valid as long as the file is open.
         let name = if self.name.is_null() { c"" } else { unsafe { CStr::from_ptr(self.name) } };
         let path = Path::new(OsStr::from_bytes(name.to_bytes()));
-        FOREIGN.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+        let foreign = FOREIGN.lock().unwrap_or_else(PoisonError::into_inner);
+        foreign.get(path).is_some_and(|accepted| accepted.is_none_or(|accepted| accepted == number))
     }
 
     fn report_damage(&self, what: &str, number: u64) -> c_int {
@@ -324,7 +332,7 @@ fn verify_database(
         Checksums::Present => !checksum::is_page_valid(page, number),
         _ => is_header && checksum::has_lost_its_declaration(page),
     };
-    if is_damaged && !own.accepts_foreign_pages() { own.report_damage("page", number) } else { code }
+    if is_damaged && !own.accepts_foreign_page(number) { own.report_damage("page", number) } else { code }
 }
 
 unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, length: c_int, offset: i64) -> c_int {

@@ -17,7 +17,8 @@ mod vfs;
 pub use checksum::{FRAME_HEADER_BYTES, LOG_HEADER_BYTES, LogChecksum, RESERVED_BYTES, is_lock_page};
 pub use file::take_last_damage;
 pub use vfs::{
-    RawPage, accept_foreign_pages, expect_no_checksums, has_checksums, read_raw_page, register, request_checksums,
+    RawPage, accept_foreign_page, accept_foreign_pages, expect_no_checksums, has_checksums, read_raw_page, register,
+    request_checksums,
 };
 
 #[cfg(test)]

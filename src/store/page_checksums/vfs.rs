@@ -132,6 +132,12 @@ pub fn accept_foreign_pages(path: &Path, accepts: bool) {
     file::accept_foreign_pages(path, accepts);
 }
 
+/// Accepts this page of the database with a wrong checksum, and no other one. For a database in which another program writes only
+/// this page.
+pub fn accept_foreign_page(path: &Path, number: u64) {
+    file::accept_foreign_page(path, number);
+}
+
 /// A page as it is in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RawPage {

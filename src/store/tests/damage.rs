@@ -2,6 +2,8 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -10,9 +12,9 @@ use crate::store::engine::files::DataFiles;
 use crate::store::engine::integrity::log_scan;
 use crate::store::engine::integrity::scrub;
 use crate::store::engine::integrity::{CheckDepth, check_database};
-use crate::store::engine::{backup, connection, upgrade};
+use crate::store::engine::{backup, connection, integrity, upgrade};
 use crate::store::page_checksums;
-use crate::store::{OpenError, Store};
+use crate::store::{LogReplicator, OpenError, Store};
 
 /// The rate of a scrub without pauses.
 const FULL_SPEED: u64 = u64::MAX / 2;
@@ -155,6 +157,60 @@ fn a_database_that_another_program_changed_while_it_was_stopped_is_refused_unles
             assert!(store.is_intact());
         }
     }
+}
+
+/// A replica whose program does not run.
+struct StoppedReplicator;
+
+impl LogReplicator for StoppedReplicator {
+    fn is_running(&self) -> bool {
+        false
+    }
+
+    fn run_checkpoint(&self, _: Duration) {}
+
+    fn detach(&self, _: Duration) -> bool {
+        false
+    }
+
+    fn attach(&self, _: Duration) {}
+}
+
+#[test]
+fn only_the_page_that_litestream_writes_needs_no_checksum_if_the_server_has_created_its_tables() {
+    let write_elsewhere = |fixture: &Fixture, sql: &str| {
+        let flags = rusqlite::OpenFlags::default();
+        let other = Connection::open_with_flags_and_vfs(database(&fixture.folder), flags, c"unix").unwrap();
+        other.execute_batch(sql).unwrap();
+        other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    };
+    let bump = "INSERT INTO _litestream_seq VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET seq = seq + 1";
+    let Fixture { store, folder } = fixture_with_pages();
+    store.replicate_log(Arc::new(StoppedReplicator)).unwrap();
+    store.close();
+    drop(store);
+    let store = Store::open_for_server(folder.path()).unwrap();
+    let fixture = Fixture { store, folder };
+    write_elsewhere(&fixture, bump);
+    scrub::scrub_database(&fixture.store.shared, FULL_SPEED).unwrap();
+    let figures = fixture.store.statistics();
+    assert_eq!(figures.scrub.pages, figures.database_bytes.unwrap() / 2_048);
+    assert!(fixture.store.is_intact());
+    assert_eq!(integrity::check_pages(fixture.folder.path()).unwrap(), None);
+    // A restored file has no trace of them.
+    let (copy, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = copy.path().join("backup.db");
+    fixture.store.back_up(&file, false, &Arc::default()).unwrap();
+    backup::restore_backup(target.path(), &file, backup::RestoreOptions::default()).unwrap();
+    let restored =
+        Connection::open_with_flags_and_vfs(target.path().join("rollcall.db"), rusqlite::OpenFlags::default(), c"unix");
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%litestream%'";
+    assert_eq!(restored.unwrap().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    // Any other page is damaged without its checksum.
+    write_elsewhere(&fixture, "UPDATE instance SET value = value || ' '");
+    fixture.store.close();
+    drop(fixture.store);
+    assert!(!matches!(integrity::check_pages(fixture.folder.path()), Ok(None)));
 }
 
 #[test]

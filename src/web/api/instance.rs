@@ -11,6 +11,7 @@ use crate::management::instance::{self, branding};
 use crate::model::branding::Branding;
 use crate::model::field_change::FieldChange;
 use crate::model::service_state::{ReadOnlyCause, ServiceState};
+use crate::replica::ReplicaFigures;
 use crate::store::{Store, Tx};
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
 use crate::web::api::request_types::{ApiRequest, read_object};
@@ -265,6 +266,14 @@ pub async fn check_liveness() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
+/// A server whose replica is behind is ready: it accepts writes. The text is for a reader.
+fn describe_ready(replica: Option<ReplicaFigures>) -> String {
+    match replica.map(|replica| replica.lag).filter(|lag| *lag >= doctor::LAG_MAX) {
+        Some(lag) => format!("ready; the replica lacks the changes of the last {} s\n", lag.as_secs()),
+        None => "ready\n".to_owned(),
+    }
+}
+
 /// `GET /readyz`: 200 while the database can be read and written, else 503 with the state of the service.
 pub async fn check_readiness(state: Data<AppState>) -> HttpResponse {
     let text =
@@ -274,7 +283,7 @@ pub async fn check_readiness(state: Data<AppState>) -> HttpResponse {
         return text(HttpResponse::ServiceUnavailable(), body);
     }
     match state.store.read_inline(instance::get_public_url) {
-        Ok(_) => text(HttpResponse::Ok(), "ready\n".to_owned()),
+        Ok(_) => text(HttpResponse::Ok(), describe_ready(state.server.read_replica())),
         Err(_) => text(HttpResponse::ServiceUnavailable(), "the database is unavailable\n".to_owned()),
     }
 }

@@ -85,6 +85,7 @@ async fn collect_metrics(state: &Data<AppState>, started: Millis) -> MetricsSnap
         database: rows,
         last_backup: schedule
             .and_then(|schedule| backups::find_newest_backup_time(&schedule.folder, clock::current_millis())),
+        replica: state.server.read_replica(),
         certificate_ends: state.server.certificate.as_ref().and_then(CertificateExpiry::not_after),
         process: read_process_statistics(),
         started,

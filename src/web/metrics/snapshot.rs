@@ -13,6 +13,7 @@ use crate::delivery::DeliveryFigures;
 use crate::histogram::HistogramSnapshot;
 use crate::management::instance::StoreStatistics;
 use crate::model::service_state::{ReadOnlyCause, ServiceState};
+use crate::replica::{ProcessState, ReplicaFigures};
 use crate::web::metrics::RequestSeries;
 use crate::{clock, log};
 
@@ -37,6 +38,8 @@ pub(super) struct MetricsSnapshot {
     pub(super) database: Option<DatabaseMetrics>,
     /// Time of the newest scheduled backup.
     pub(super) last_backup: Option<clock::Millis>,
+    /// The replica, if the database is replicated.
+    pub(super) replica: Option<ReplicaFigures>,
     /// Expiry of the current certificate.
     pub(super) certificate_ends: Option<clock::Millis>,
     pub(super) process: ProcessStatistics,
@@ -161,6 +164,7 @@ impl Collector for MetricsSnapshot {
         self.encode_database(&mut writer)?;
         self.encode_logs(&mut writer)?;
         self.encode_webhooks(&mut writer)?;
+        self.encode_replica(&mut writer)?;
         self.encode_process(&mut writer)
     }
 }
@@ -291,6 +295,27 @@ impl MetricsSnapshot {
         writer.count("rollcall_webhook_waiting_events", help, Some(figures.waiting_events))?;
         let age = i64::try_from(figures.oldest_age_ms).unwrap_or(i64::MAX);
         writer.seconds("rollcall_webhook_oldest_age_seconds", "Age of the oldest of these events", Some(age))
+    }
+
+    fn encode_replica(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {
+        let Some(replica) = &self.replica else { return Ok(()) };
+        let is_up = u64::from(replica.process == ProcessState::Running);
+        writer.count("rollcall_replica_up", "1 while Litestream runs, else 0", Some(is_up))?;
+        writer.counter("rollcall_replica_restarts", "How often Litestream was started again", replica.restarts)?;
+        let help = "Age of the oldest change that is not known to be in the replica";
+        writer.gauge("rollcall_replica_lag_seconds", help, Some(replica.lag.as_secs_f64()))?;
+        let help = "When everything was in the replica for the last time";
+        writer.seconds("rollcall_replica_last_success_timestamp_seconds", help, replica.last_success)?;
+        let content = replica.content;
+        writer.count("rollcall_replica_bytes", "Size of the replica", content.map(|content| content.bytes))?;
+        let help = "Oldest state that can be restored from the replica";
+        let oldest = content.and_then(|content| content.oldest);
+        writer.seconds("rollcall_replica_oldest_timestamp_seconds", help, oldest)?;
+        let proof = replica.proof.as_ref();
+        let help = "When the replica was restored and checked for the last time";
+        writer.seconds("rollcall_replica_proof_timestamp_seconds", help, proof.map(|proof| proof.at))?;
+        let help = "1 if the replica was good when it was restored for the last time, else 0";
+        writer.count("rollcall_replica_proof_good", help, proof.map(|proof| proof.finding.is_none().into()))
     }
 
     fn encode_process(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {

@@ -27,6 +27,7 @@ const ROWS: &[(&str, u8)] = &[
     ("providers", 4),
     ("diagnosis", 5),
     ("auth", 6),
+    ("replica", 6),
     ("tls", 6),
     ("store", 7),
     ("provisioning", 8),
@@ -50,7 +51,7 @@ const EDGES: &[&str] = &["scim", "api", "portal"];
 const OUTSIDE_THE_TABLES: &[&str] = &["web", "jobs", "cli", "doctor", "delivery", "server"];
 
 /// What those modules may name of the store.
-const STORE_NAMES: &[&str] = &["Store", "Tx", "Snapshot", "OpenError", "WorkOwner"];
+const STORE_NAMES: &[&str] = &["Store", "Tx", "Snapshot", "OpenError", "WorkOwner", "LogReplicator"];
 
 fn row_of(module: &[String]) -> Option<u8> {
     let path = module.join("::");

@@ -147,6 +147,7 @@ fn prepare_incoming(replaced: &ReplacedDatabase, incoming: &Path, since: Option<
     let mut restored = connection::open_connection(incoming, flags).map_err(failed)?;
     restored.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     feed_gap::record_gap(&restored, highest.unwrap_or(0)).map_err(failed)?;
+    foreign_objects::remove_replication_tables(&restored).map_err(failed)?;
     let has_no_log = instance::take_log_mark(&restored).map_err(failed)?;
     let id = marker::find_database_id(&restored).map_err(failed)?;
     let previous_id = previous.as_ref().ok().and_then(|file| marker::find_database_id(file).ok().flatten());

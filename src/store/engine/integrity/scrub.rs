@@ -10,10 +10,11 @@ use rusqlite::Connection;
 
 use crate::clock::{self, Millis};
 use crate::store::SharedState;
+use crate::store::engine::connection;
+use crate::store::engine::foreign_objects::{self, ReplicatedPages};
 use crate::store::engine::integrity::find_first_problem;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
-use crate::store::engine::{connection, foreign_objects};
 use crate::store::page_checksums::{RawPage, has_checksums, is_lock_page, read_raw_page};
 
 /// Pause between the start and the first scrub.
@@ -136,8 +137,8 @@ fn run_scrubs(shared: &SharedState, bytes_per_second: u64) {
 /// Reads each page of the database file once.
 pub(crate) fn scrub_database(shared: &SharedState, bytes_per_second: u64) -> rusqlite::Result<()> {
     let connection = connection::connect_reader(&shared.files)?;
-    // Pages of Litestream have no checksum.
-    if has_checksums(&connection)? != Some(true) || foreign_objects::is_replicated(&connection)? {
+    let foreign = foreign_objects::find_replicated_pages(&connection)?;
+    if has_checksums(&connection)? != Some(true) || foreign == ReplicatedPages::Unknown {
         return Ok(());
     }
     let page_bytes: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
@@ -150,6 +151,7 @@ pub(crate) fn scrub_database(shared: &SharedState, bytes_per_second: u64) -> rus
             None => return Ok(()),
             Some(RawPage::End) => break,
             Some(RawPage::Valid) => {}
+            Some(RawPage::Invalid) if foreign == ReplicatedPages::One(number) => {}
             Some(RawPage::Invalid) if is_lock_page(number, page_bytes.unsigned_abs()) => {}
             Some(RawPage::Invalid) => {
                 (seeming, last) = (seeming + 1, number);

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::clock::{self, Millis};
 use crate::doctor::{self, Finding};
 use crate::management::backups::{self, ScheduledBackup};
+use crate::replica::ReplicaFigures;
 use crate::web::manual_backup::BackupCheck;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -29,6 +30,51 @@ use crate::web::{blocking, manual_backup};
 const CHUNK_BYTES: usize = 256 * 1024;
 /// How long the page waits for a backup; a longer one continues in the background.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// One line: a label with a text, a time, or both.
+struct ReplicaFact {
+    label: &'static str,
+    text: String,
+    time: Option<PageTime>,
+}
+
+/// What the panel shows.
+struct ReplicaPanel {
+    heading: &'static str,
+    help: &'static str,
+    state: Finding,
+    facts: Vec<ReplicaFact>,
+}
+
+impl ReplicaPanel {
+    fn new(figures: &ReplicaFigures) -> Self {
+        let fact = |label, text: String| ReplicaFact { label, text, time: None };
+        let at = |label, millis: Option<i64>| match millis {
+            Some(millis) => ReplicaFact { label, text: String::new(), time: Some(PageTime::from_millis(millis)) },
+            None => fact(label, texts::replica::UNKNOWN.to_owned()),
+        };
+        let size =
+            figures.content.map_or_else(|| texts::replica::UNKNOWN.to_owned(), |content| doctor::format_size(content.bytes));
+        let proof = figures.proof.as_ref().map_or_else(
+            || fact(texts::replica::PROOF, texts::replica::UNKNOWN.to_owned()),
+            |proof| ReplicaFact {
+                label: texts::replica::PROOF,
+                text: texts::replica::describe_proof(proof.finding.as_deref()),
+                time: Some(PageTime::from_millis(proof.at)),
+            },
+        );
+        let facts = vec![
+            fact(texts::replica::PROCESS, texts::replica::describe_process(figures.process, figures.restarts)),
+            fact(texts::replica::LAG, texts::replica::describe_lag(figures.lag.as_secs())),
+            at(texts::replica::LAST_SUCCESS, figures.last_success),
+            fact(texts::replica::SIZE, size),
+            at(texts::replica::OLDEST, figures.content.and_then(|content| content.oldest)),
+            proof,
+        ];
+        let state = doctor::check_replica_lag(figures);
+        Self { heading: texts::replica::HEADING, help: texts::replica::HELP, state, facts }
+    }
+}
 
 #[derive(Template)]
 #[template(path = "portal/backups.html")]
@@ -45,6 +91,8 @@ struct BackupsPage {
     /// Whether the admin may download backups.
     may_download: bool,
     data_dir: String,
+    /// `None` if the database is not replicated.
+    replica: Option<ReplicaPanel>,
 }
 
 impl BackupsPage {
@@ -67,6 +115,7 @@ pub(crate) async fn show_backups(admin: SystemAdmin, page_request: PageRequest) 
     let may_download = check_all_permissions(&admin).is_ok();
     let layout = PageLayout::new(texts::settings::BACKUPS, Some(&admin.signed), NavigationEntry::Settings);
     let checks = page_request.state.server.manual_backup.clone();
+    let figures = page_request.state.server.read_replica();
     let looked = blocking::run_blocking(move || {
         let schedule = settings.backups.as_ref();
         let mut present = schedule.map(|one| backups::list_scheduled_backups(&one.folder)).unwrap_or_default();
@@ -87,6 +136,7 @@ pub(crate) async fn show_backups(admin: SystemAdmin, page_request: PageRequest) 
             next,
             may_download,
             data_dir: settings.data_dir.display().to_string(),
+            replica: figures.as_ref().map(ReplicaPanel::new),
         }
     });
     let busy = |_| PageError::Failed { status: 503, detail: texts::settings::SERVER_IS_STOPPING.to_owned() };

@@ -74,5 +74,6 @@ pub(crate) fn running_state(state: &Data<AppState>) -> ServerStatus {
         untrusted_proxy: state.network.proxies.untrusted_forwarder().map(|proxy| proxy.address),
         calls_dropped: state.usage.calls.figures()[2],
         lines_dropped: crate::log::read_statistics().dropped,
+        replica: state.server.read_replica(),
     }
 }
