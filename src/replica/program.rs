@@ -278,11 +278,16 @@ fn is_supported(version: &str) -> bool {
     found.len() == 3 && found.as_slice() >= VERSION_MIN.as_slice()
 }
 
+/// The sentence of an error.
+fn describe_error(problem: impl std::fmt::Display) -> String {
+    problem.to_string()
+}
+
 fn parse_content(output: &[u8]) -> Result<ReplicaContent, String> {
-    let files: Vec<ReplicaFile> = serde_json::from_slice(output).map_err(|problem| problem.to_string())?;
+    let files: Vec<ReplicaFile> = serde_json::from_slice(output).map_err(describe_error)?;
     let mut times = Vec::with_capacity(files.len());
     for file in &files {
-        let time: Timestamp = file.timestamp.parse().map_err(|problem: jiff::Error| problem.to_string())?;
+        let time = file.timestamp.parse::<Timestamp>().map_err(describe_error)?;
         // The first transaction is a complete copy, too.
         let is_complete = file.level == SNAPSHOT_LEVEL || file.min_txid.trim_start_matches('0') == "1";
         times.push((is_complete, time.as_millisecond()));

@@ -163,7 +163,10 @@ impl LitestreamProcess {
     }
 
     fn report_end(mut self) {
-        let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        let status = match self.child.wait() {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
         self.readers.drain(..).for_each(|reader| drop(reader.join()));
         let problem = self.last_problem.lock().unwrap_or_else(PoisonError::into_inner).take();
         let problem = problem.unwrap_or_else(|| "it reported no reason".to_owned());

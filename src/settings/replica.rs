@@ -18,21 +18,23 @@ const SCHEMES: &str = "it must begin with s3://, file:/// or sftp://";
 pub struct ReplicaLocationArgs {
     /// URL of the replica of the database: s3://BUCKET/PATH, file:///PATH or sftp://USER@HOST/PATH; it needs Litestream.
     /// Without it, the database is not replicated
-    #[arg(long = "replica-url", value_name = "URL", env = "ROLLCALL_REPLICA_URL", value_parser = parse_replica_url)]
-    replica_url: Option<String>,
+    #[arg(id = "replica_url", long = "replica-url", value_name = "URL", env = "ROLLCALL_REPLICA_URL", value_parser = parse_replica_url)]
+    url: Option<String>,
 
     /// Access key id of the object storage of the replica; without it, Litestream looks for credentials of the machine
     #[arg(
+        id = "replica_access_key_id",
         long = "replica-access-key-id",
         value_name = "TEXT",
         env = "ROLLCALL_REPLICA_ACCESS_KEY_ID",
         value_parser = crate::settings::parse_non_empty,
         requires = "replica_url"
     )]
-    replica_access_key_id: Option<String>,
+    access_key_id: Option<String>,
 
     /// Secret access key of the object storage of the replica
     #[arg(
+        id = "replica_secret_access_key",
         long = "replica-secret-access-key",
         value_name = "TEXT",
         env = "ROLLCALL_REPLICA_SECRET_ACCESS_KEY",
@@ -40,15 +42,21 @@ pub struct ReplicaLocationArgs {
         value_parser = crate::settings::parse_non_empty,
         requires = "replica_access_key_id"
     )]
-    replica_secret_access_key: Option<String>,
+    secret_access_key: Option<String>,
 
     /// Private SSH key for a replica at an sftp:// URL
-    #[arg(long = "replica-sftp-key", value_name = "FILE", env = "ROLLCALL_REPLICA_SFTP_KEY", requires = "replica_url")]
-    replica_sftp_key: Option<PathBuf>,
+    #[arg(
+        id = "replica_sftp_key",
+        long = "replica-sftp-key",
+        value_name = "FILE",
+        env = "ROLLCALL_REPLICA_SFTP_KEY",
+        requires = "replica_url"
+    )]
+    sftp_key: Option<PathBuf>,
 
     /// Program of Litestream 0.5.17 or newer; default: `litestream` in PATH
-    #[arg(long = "replica-program", value_name = "FILE", env = "ROLLCALL_REPLICA_PROGRAM")]
-    replica_program: Option<PathBuf>,
+    #[arg(id = "replica_program", long = "replica-program", value_name = "FILE", env = "ROLLCALL_REPLICA_PROGRAM")]
+    program: Option<PathBuf>,
 }
 
 /// Flags of `serve` for what the replica contains.
@@ -84,7 +92,7 @@ impl fmt::Debug for ReplicaLocation {
 
 impl fmt::Debug for ReplicaLocationArgs {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.debug_struct("ReplicaLocationArgs").field("url", &self.replica_url).finish_non_exhaustive()
+        to.debug_struct("ReplicaLocationArgs").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -103,10 +111,10 @@ impl ReplicaLocationArgs {
     /// Returns the location, or `None` if no URL is set.
     pub fn location(&self) -> Option<ReplicaLocation> {
         Some(ReplicaLocation {
-            url: self.replica_url.clone()?,
-            access_key: self.replica_access_key_id.clone().map(|id| (id, self.replica_secret_access_key.clone())),
-            sftp_key: self.replica_sftp_key.clone(),
-            program: self.replica_program.clone(),
+            url: self.url.clone()?,
+            access_key: self.access_key_id.clone().map(|id| (id, self.secret_access_key.clone())),
+            sftp_key: self.sftp_key.clone(),
+            program: self.program.clone(),
         })
     }
 }
@@ -139,11 +147,10 @@ fn parse_replica_url(text: &str) -> Result<String, String> {
     match url.scheme() {
         "s3" if !has_host => Err("it needs a bucket, such as s3://bucket/rollcall".to_owned()),
         "sftp" if !has_host => Err("it needs a host, such as sftp://user@host/srv/rollcall".to_owned()),
-        "s3" | "sftp" => Ok(text.to_owned()),
         "file" if has_host || !Path::new(url.path()).is_absolute() || url.path() == "/" => {
             Err("it needs an absolute path, such as file:///mnt/replica/rollcall".to_owned())
         }
-        "file" => Ok(text.to_owned()),
+        "s3" | "sftp" | "file" => Ok(text.to_owned()),
         _ => Err(SCHEMES.to_owned()),
     }
 }
@@ -185,11 +192,11 @@ mod tests {
     #[test]
     fn neither_debug_output_contains_the_secret() {
         let args = ReplicaLocationArgs {
-            replica_url: Some("s3://b/x".to_owned()),
-            replica_access_key_id: Some("id".to_owned()),
-            replica_secret_access_key: Some("hunter2".to_owned()),
-            replica_sftp_key: None,
-            replica_program: None,
+            url: Some("s3://b/x".to_owned()),
+            access_key_id: Some("id".to_owned()),
+            secret_access_key: Some("hunter2".to_owned()),
+            sftp_key: None,
+            program: None,
         };
         let location = args.location().unwrap();
         assert!(!format!("{args:?} {location:?}").contains("hunter2"));

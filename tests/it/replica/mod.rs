@@ -378,7 +378,7 @@ fn an_object_storage_that_stops_delays_no_write_and_gets_everything_later() {
     storage.signal("CONT");
     wait_until("the replica is complete again", || read_metric("rollcall_replica_lag_seconds") == 0.0);
     wait_until("its content is listed", || read_metric("rollcall_replica_bytes") > 0.0);
-    assert_eq!(read_metric("rollcall_replica_up"), 1.0);
+    assert!(read_metric("rollcall_replica_up") > 0.5);
     let text = read_metrics();
     let documented = include_str!("../../../docs/monitoring.md").split('`');
     // Those of the proof exist after the first one.
