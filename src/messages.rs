@@ -54,7 +54,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         // Load and storage.
         Reason::ServerBusy => "the server is busy; try again in a few seconds",
         Reason::ResourceChanging => "a large change of this resource is running; try again in a few seconds",
-        Reason::AccountMoving => "the account is moving to another instance; nothing was changed; try again in a few seconds",
+        Reason::AccountMoving => {
+            "the account is moving to another instance; nothing was changed; try again in a few seconds"
+        }
         Reason::AccountMoved => "the account has moved to another instance; use the address of that instance",
         Reason::AccountImporting => "the account is being imported from another instance; try again later",
         Reason::AccountStateWrong => "the account is {state}; this needs an account that is {expected}",

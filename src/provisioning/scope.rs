@@ -12,8 +12,8 @@ use crate::model::rights::{AccessRights, ResourceAction};
 use crate::model::switches::{DiscoveryAccess, Switches};
 use crate::scim::index::IndexKeys;
 use crate::scim::schema::ResourceType;
-use crate::store::tables::{accounts, configurations};
 pub use crate::store::tables::tokens::{TokenRow, find_token_by_digest as find_token};
+use crate::store::tables::{accounts, configurations};
 use crate::store::{Snapshot, WorkOwner};
 
 /// The configuration that a request belongs to. Access to the resource tables requires one.

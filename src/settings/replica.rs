@@ -16,7 +16,7 @@ const SCHEMES: &str = "it must begin with s3://, file:/// or sftp://";
 /// Flags of the commands that reach the replica: where it is, and how it is opened.
 #[derive(Clone, Args)]
 pub struct ReplicaLocationArgs {
-    /// URL of the replica of the database: s3://BUCKET/PATH, file:///PATH or sftp://USER@HOST/PATH; it needs Litestream.
+    /// URL of the replica of the database: `s3://BUCKET/PATH`, `file:///PATH` or `sftp://USER@HOST/PATH`; it needs Litestream.
     /// Without it, the database is not replicated
     #[arg(id = "replica_url", long = "replica-url", value_name = "URL", env = "ROLLCALL_REPLICA_URL", value_parser = parse_replica_url)]
     url: Option<String>,

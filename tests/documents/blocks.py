@@ -69,7 +69,7 @@ def read_block(lines: list[str], start: int, opening: re.Match) -> tuple[Block, 
 
 
 def check_marker(file: Path, block: Block) -> None:
-    if not block.is_shell:
-        raise DocumentError(f"{file}:{block.line}: only shell blocks have a marker")
+    if not block.is_shell and block.language != "toml":
+        raise DocumentError(f"{file}:{block.line}: only blocks of shell commands and of settings have a marker")
     if block.marker == "not run" and len(block.reason.split()) < 2:
         raise DocumentError(f"{file}:{block.line}: the marker `not run` needs the reason: <!-- not run: REASON -->")

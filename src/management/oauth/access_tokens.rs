@@ -8,8 +8,8 @@ use crate::model::oauth::{
     ClientAuthentication, ClientSecret, LIVE_TOKENS_MAX, OauthClient, OauthClientState, TOKENS_PER_MINUTE,
 };
 use crate::store::tables::access_tokens::{self as rows, AccessTokenDraft};
-use crate::store::tables::{accounts, oauth_clients};
 pub use crate::store::tables::oauth_clients::LiveClient;
+use crate::store::tables::{accounts, oauth_clients};
 use crate::store::{Snapshot, Tx};
 
 const MINUTE: Millis = 60_000;

@@ -28,7 +28,6 @@ const NO_TEXTS: &[(&str, &str)] = &[
     ("links of several connections", "purpose of a key"),
     ("secret of {client_id}", "purpose of a key"),
     ("new one-time codes", "purpose of a key"),
-    ("one-time codes", "purpose of a key"),
     ("signing in", "purpose of a key"),
     ("signing in by single sign-on", "purpose of a key"),
 ];

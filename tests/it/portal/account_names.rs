@@ -34,14 +34,16 @@ fn pages_name_customers_and_the_id_stays_reachable() {
     owner.submit(&format!("/connections/{}/delete", client.id), &[("name", &name)]).answered(200);
     let cell = "<bdi>Acme &#60;Inc&#62;</bdi><span class=\"sub\"><span class=\"unseen\">ID </span>acme-17</span>";
     let inline = "<bdi>Acme &#60;Inc&#62;</bdi> <span class=\"quiet\">(ID acme-17)</span>";
-    let key = owner.get("/settings/keys").between("href=\"/settings/keys/0", "\"").to_owned();
+    let keys = owner.get("/settings/keys");
+    let before = keys.text.split(">feed</a>").next().unwrap();
+    let key = before.rsplit("href=\"").next().unwrap().split('"').next().unwrap().to_owned();
     for (path, text) in [
         ("/settings/people".to_owned(), cell),
         ("/settings/keys".to_owned(), cell),
         ("/webhooks".to_owned(), cell),
         ("/connections/deleted".to_owned(), cell),
         (format!("/connections/deleted/{}", client.id), inline),
-        (format!("/settings/keys/0{key}"), inline),
+        (key, inline),
         (invitation.at.clone(), inline),
         (hook, inline),
         ("/audit".to_owned(), "<bdi title=\"ID acme-17\">Acme &#60;Inc&#62;</bdi> · "),

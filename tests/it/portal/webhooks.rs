@@ -441,9 +441,9 @@ fn an_admin_of_an_account_manages_its_webhooks_if_the_operator_allows_it() {
     // The account of the form does not count.
     let (_, path) = add_webhook(&mut own, &[("url", "https://acme.example.com/"), ("account", "other")]);
     let page = own.get(&path).answered(200);
-    assert!(page.contains("the customer acme"), "{}", page.text);
+    assert!(page.contains("the customer <bdi>acme</bdi>"), "{}", page.text);
     let list = owner.get("/webhooks").answered(200);
-    assert!(list.contains("<td>acme</td>") && list.contains("<td>all customers</td>"), "{}", list.text);
+    assert!(list.contains("<td><bdi>acme</bdi></td>") && list.contains("<td>all customers</td>"), "{}", list.text);
     let page = own.submit(&format!("{path}/state"), &[("state", "paused")]).answered(200);
     assert!(page.contains("Paused by an admin."), "{}", page.text);
     own.submit_only(&format!("{of_operator}/state"), &[("state", "paused")]).answered(404);

@@ -262,9 +262,10 @@ fn litestream_that_ends_is_started_again_and_nothing_is_lost() {
     assert_eq!(names(&client.at(restored.address)), created);
 }
 
-/// More than the log may hold: it must start again under load, with readers, and no page may be lost or damaged.
+/// More than the log may hold: it must start again under load, with a scan that never pauses, and no page may be lost or damaged.
+/// From 256 MiB on, scans wait until it has.
 #[test]
-fn the_log_stays_small_under_load_and_the_replica_is_equal() {
+fn the_log_starts_again_under_load_and_the_replica_is_equal() {
     if !litestream::is_here() {
         return;
     }
@@ -295,7 +296,7 @@ fn the_log_stays_small_under_load_and_the_replica_is_equal() {
     }
     assert!(reader.join().unwrap() > 0);
     println!("{count} writes, the log had at most {} KiB", largest >> 10);
-    assert!(largest < 64 << 20, "{largest}");
+    assert!(largest < 256 << 20, "{largest}");
     let finding = app.rollcall(&["check"]);
     assert!(finding.status.success(), "{}", String::from_utf8_lossy(&finding.stdout));
     assert_eq!(app.terminate(), Some(0));

@@ -146,7 +146,7 @@ impl PreviewProblemView {
         let view = |item: &PreviewItem| PreviewItemView {
             name: item.name.clone(),
             path: item.resource_id.as_ref().map(|id| format!("/connections/{connection}/{folder}/{id}")),
-            users: item.users.map(|users| texts::formats::count_users(users)),
+            users: item.users.map(texts::formats::count_users),
             others: item.configurations.clone(),
         };
         Self {

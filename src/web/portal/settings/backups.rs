@@ -51,28 +51,32 @@ impl ReplicaPanel {
         let fact = |label, text: String| ReplicaFact { label, text, time: None };
         let at = |label, millis: Option<i64>| match millis {
             Some(millis) => ReplicaFact { label, text: String::new(), time: Some(PageTime::from_millis(millis)) },
-            None => fact(label, texts::replica::UNKNOWN.to_owned()),
+            None => fact(label, texts::settings::REPLICA_UNKNOWN.to_owned()),
         };
-        let size =
-            figures.content.map_or_else(|| texts::replica::UNKNOWN.to_owned(), |content| doctor::format_size(content.bytes));
+        let size = figures
+            .content
+            .map_or_else(|| texts::settings::REPLICA_UNKNOWN.to_owned(), |content| doctor::format_size(content.bytes));
         let proof = figures.proof.as_ref().map_or_else(
-            || fact(texts::replica::PROOF, texts::replica::UNKNOWN.to_owned()),
+            || fact(texts::settings::REPLICA_PROOF, texts::settings::REPLICA_UNKNOWN.to_owned()),
             |proof| ReplicaFact {
-                label: texts::replica::PROOF,
-                text: texts::replica::describe_proof(proof.finding.as_deref()),
+                label: texts::settings::REPLICA_PROOF,
+                text: texts::settings::describe_replica_proof(proof.finding.as_deref()),
                 time: Some(PageTime::from_millis(proof.at)),
             },
         );
         let facts = vec![
-            fact(texts::replica::PROCESS, texts::replica::describe_process(figures.process, figures.restarts)),
-            fact(texts::replica::LAG, texts::replica::describe_lag(figures.lag.as_secs())),
-            at(texts::replica::LAST_SUCCESS, figures.last_success),
-            fact(texts::replica::SIZE, size),
-            at(texts::replica::OLDEST, figures.content.and_then(|content| content.oldest)),
+            fact(
+                texts::settings::REPLICA_PROCESS,
+                texts::settings::describe_replica_process(figures.process, figures.restarts),
+            ),
+            fact(texts::settings::REPLICA_LAG, texts::settings::describe_replica_lag(figures.lag.as_secs())),
+            at(texts::settings::REPLICA_COMPLETE_AT, figures.last_success),
+            fact(texts::settings::REPLICA_SIZE, size),
+            at(texts::settings::REPLICA_OLDEST, figures.content.and_then(|content| content.oldest)),
             proof,
         ];
         let state = doctor::check_replica_lag(figures);
-        Self { heading: texts::replica::HEADING, help: texts::replica::HELP, state, facts }
+        Self { heading: texts::settings::REPLICA, help: texts::settings::REPLICA_HELP, state, facts }
     }
 }
 

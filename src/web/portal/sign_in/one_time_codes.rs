@@ -345,7 +345,8 @@ pub(crate) async fn submit_code(page_request: PageRequest) -> PageResult {
     if links && request_link.is_none() {
         return Ok(redirect_to("/login").finish());
     }
-    let key = found.totp_secret.and_then(|sealed| open_sealed(&state.signing.key, ONE_TIME_CODES_PURPOSE, &id, &sealed));
+    let key =
+        found.totp_secret.and_then(|sealed| open_sealed(&state.signing.key, ONE_TIME_CODES_PURPOSE, &id, &sealed));
     let step = key.and_then(|key| totp::find_time_step(&key, &typed.code, clock::current_millis()));
     let attempt = CodeAttempt { admin: id.clone(), claim, step, recovery: recovery_digest(&id, &typed.code) };
     let (cookie, digest, session) = session::begin_session(request, &state.server, &id)?;

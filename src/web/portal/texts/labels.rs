@@ -27,6 +27,7 @@ pub(crate) const REQUESTS: &str = "Requests";
 pub(crate) const ROLLCALL: &str = "Rollcall";
 pub(crate) const SECRET: &str = "Secret";
 pub(crate) const SETTINGS: &str = "Settings";
+pub(crate) const STOPPED: &str = "Stopped";
 pub(crate) const TOKEN: &str = "Token";
 pub(crate) const UP_TO_DATE: &str = "Up to date";
 pub(crate) const USERS: &str = "Users";

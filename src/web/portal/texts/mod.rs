@@ -19,7 +19,6 @@ pub(crate) mod home;
 pub(crate) mod labels;
 pub(crate) mod live_test;
 pub(crate) mod notices;
-pub(crate) mod replica;
 pub(crate) mod requests;
 pub(crate) mod settings;
 pub(crate) mod setup;

@@ -1,6 +1,8 @@
 //! The settings of the server: address, backups, health, roles, single sign-on, branding.
 
+use super::labels;
 use crate::model::permission::Permission;
+use crate::replica::ProcessState;
 
 pub(crate) const GENERAL: &str = "General";
 pub(crate) const BRANDING: &str = "Branding";
@@ -85,4 +87,54 @@ pub(crate) fn say_issuer_refused(problem: &str) -> String {
 /// A problem of [`say_issuer_refused`].
 pub(crate) fn explain_issuer_not_url(problem: url::ParseError) -> String {
     format!("{problem}; write https://host/path")
+}
+
+// The panel about the replica.
+
+/// Heading of the panel.
+pub(crate) const REPLICA: &str = "Replica";
+/// Label of the state of Litestream.
+pub(crate) const REPLICA_PROCESS: &str = "Litestream";
+/// Label of the lag.
+pub(crate) const REPLICA_LAG: &str = "Changes not yet copied";
+/// Label of the time at which everything was in the replica.
+pub(crate) const REPLICA_COMPLETE_AT: &str = "Complete at";
+/// Label of the size.
+pub(crate) const REPLICA_SIZE: &str = "Size";
+/// Label of the oldest state that can be restored.
+pub(crate) const REPLICA_OLDEST: &str = "Oldest restore point";
+/// Label of the last test.
+pub(crate) const REPLICA_PROOF: &str = "Last restore test";
+/// Explanation of the panel.
+pub(crate) const REPLICA_HELP: &str = "The server copies each change to the replica within seconds, and restores the replica every week to test it. On the server, rollcall restore --from-replica restores it.";
+/// For a value that is not known yet.
+pub(crate) const REPLICA_UNKNOWN: &str = "Not known yet";
+
+/// The state of Litestream.
+pub(crate) fn describe_replica_process(process: ProcessState, restarts: u64) -> String {
+    let state = match process {
+        ProcessState::Starting => "Starting",
+        ProcessState::Running => "Running",
+        ProcessState::Restarting => "Ended, starts again",
+        ProcessState::Stopped => labels::STOPPED,
+    };
+    match restarts {
+        0 => state.to_owned(),
+        1 => format!("{state}; started again once"),
+        _ => format!("{state}; started again {restarts} times"),
+    }
+}
+
+/// The lag.
+pub(crate) fn describe_replica_lag(seconds: u64) -> String {
+    match seconds {
+        0 => "None".to_owned(),
+        1 => "Those of the last second".to_owned(),
+        _ => format!("Those of the last {seconds} seconds"),
+    }
+}
+
+/// The result of a test.
+pub(crate) fn describe_replica_proof(finding: Option<&str>) -> String {
+    finding.map_or_else(|| "Good".to_owned(), |finding| format!("Failed: {finding}"))
 }

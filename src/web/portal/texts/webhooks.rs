@@ -5,7 +5,6 @@ use super::formats::count_connections;
 pub(crate) const WEBHOOKS: &str = "Webhooks";
 pub(crate) const ADD_WEBHOOK: &str = "Add a webhook";
 pub(crate) const KEYS: &str = "Keys";
-pub(crate) const STOPPED: &str = "Stopped";
 pub(crate) const RETRYING: &str = "Retrying";
 pub(crate) const SENDING: &str = "Sending";
 

@@ -56,7 +56,7 @@ pub(crate) fn state_of_lane(lane: &WebhookLane) -> (&'static str, &'static str) 
         LaneState::Sending => ("testing", texts::webhooks::SENDING),
         LaneState::Retrying => ("quiet", texts::webhooks::RETRYING),
         LaneState::Paused => ("paused", texts::labels::PAUSED),
-        LaneState::Stopped => ("failing", texts::webhooks::STOPPED),
+        LaneState::Stopped => ("failing", texts::labels::STOPPED),
     }
 }
 

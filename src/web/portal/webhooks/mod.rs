@@ -88,7 +88,7 @@ pub(crate) fn webhook_name(webhook: &Webhook) -> String {
 /// Class and label of the state of a webhook.
 pub(crate) fn describe_state(summary: &WebhookSummary) -> (&'static str, &'static str) {
     match summary.webhook.state {
-        WebhookState::Active if summary.stopped_lanes > 0 => ("failing", texts::webhooks::STOPPED),
+        WebhookState::Active if summary.stopped_lanes > 0 => ("failing", texts::labels::STOPPED),
         WebhookState::Active if summary.retrying_lanes > 0 => ("quiet", texts::webhooks::RETRYING),
         WebhookState::Active => ("live", texts::labels::ACTIVE),
         WebhookState::Paused => ("paused", texts::labels::PAUSED),
