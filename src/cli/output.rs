@@ -20,7 +20,7 @@ pub(super) fn print_line(text: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
-/// Prints a line for the reader and not for a program that reads standard output.
+/// Prints a line for the reader, such as an error, and not for a program that reads standard output.
 pub(super) fn print_hint(text: &str) -> io::Result<()> {
     writeln!(io::stderr().lock(), "rollcall: {text}")
 }

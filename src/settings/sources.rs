@@ -79,6 +79,8 @@ pub struct SettingSources {
     pub file: Option<PathBuf>,
     /// Warnings for the log.
     pub warnings: Vec<String>,
+    /// Whether the file in this folder was not read because it belongs to another user.
+    is_local_file_ignored: bool,
     command: Option<usize>,
 }
 
@@ -89,7 +91,8 @@ impl SettingSources {
     /// A file cannot be read or is not valid, or a secret has two sources.
     pub fn read(root: &Command, args: &[OsString]) -> Result<Self, SettingsError> {
         let command = find_command(root, args);
-        let mut sources = Self { found: Vec::new(), file: None, warnings: Vec::new(), command };
+        let (found, warnings) = (Vec::new(), Vec::new());
+        let mut sources = Self { found, file: None, warnings, is_local_file_ignored: false, command };
         let name = command.and_then(|at| args[at].to_str());
         let asks_for_help = ["--help", "-h", "--version", "-V"].iter().any(|flag| args.iter().any(|arg| arg == flag));
         if asks_for_help || name.is_none_or(|name| WITHOUT_SETTINGS.contains(&name)) {
@@ -116,7 +119,8 @@ impl SettingSources {
         }
         sources.warnings = warn_of_unknown_variables(&list_variables(root));
         let is_named = chosen.is_some_and(|(path, _)| path != Path::new(MACHINE_FILE));
-        if !is_named && Path::new(FILE).exists() {
+        sources.is_local_file_ignored = !is_named && Path::new(FILE).exists();
+        if sources.is_local_file_ignored {
             let warning = format!("{FILE} belongs to another user and was ignored; use --config {FILE} to read it");
             sources.warnings.push(warning);
         }
@@ -147,10 +151,14 @@ impl SettingSources {
 
     /// Describes the settings file that was read.
     pub fn describe_file(&self) -> String {
-        self.file.as_ref().map_or_else(
-            || format!("none ({FILE} and {MACHINE_FILE} are read if they exist)"),
-            |path| path.display().to_string(),
-        )
+        match &self.file {
+            Some(path) if self.is_local_file_ignored => {
+                format!("{} ({FILE} belongs to another user and was ignored)", path.display())
+            }
+            Some(path) => path.display().to_string(),
+            None if self.is_local_file_ignored => format!("none ({FILE} belongs to another user and was ignored)"),
+            None => format!("none ({FILE} and {MACHINE_FILE} are read if they exist)"),
+        }
     }
 
     /// Returns the source of the setting with this key.

@@ -135,7 +135,7 @@ fn the_data_of_a_demo_can_stay_in_a_new_folder() {
     let mut demo = Demo::start(temporary.path(), &flags);
     assert_eq!(demo.data, folder);
     wait_until("the first sync", || demo.count_events("user.created") >= 20);
-    assert_eq!(demo.stop("TERM"), Some(0));
+    assert_eq!(demo.stop("HUP"), Some(0), "the terminal is closed");
     assert!(rollcall(&folder, &["check"]).status.success());
     let again = Command::new(BINARY).arg("demo").args(flags).stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8_lossy(&again.stderr).into_owned();

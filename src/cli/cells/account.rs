@@ -96,7 +96,8 @@ pub(in crate::cli) fn run_account_command(folder: &Path, command: AccountCommand
         AccountCommand::Unfreeze { account } => {
             let id = account.clone();
             store.write_blocking(move |tx| freezing::unfreeze_account(tx, &audit_context(), &id))?;
-            Ok(output::print_line(&format!("{account}: active"))?)
+            let hint = "delete the files that were exported while it was frozen: they have no later change";
+            Ok(output::print_line(&format!("{account}: active; {hint}"))?)
         }
         AccountCommand::Export(args) => export_account(folder, &store, &args),
         AccountCommand::Import(args) => import_account(folder, &store, &args),

@@ -8,8 +8,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::auth::secret::BearerToken;
 use crate::cli::{audit_context, output};
@@ -129,6 +131,7 @@ pub(in crate::cli) fn run_demo(args: DemoArgs) -> anyhow::Result<()> {
     let mut traffic = None;
     server::serve_until_stopped(&settings, &store, |bound| {
         print_introduction(bound, &store, &key, &folder)?;
+        actix_web::rt::spawn(stop_with_the_terminal(signal(SignalKind::hangup())?, bound.server.handle()));
         let companies = open_companies(&bound.state.server.public_url(), &connections)?;
         traffic =
             Some(thread::Builder::new().name("demo".to_owned()).spawn(move || run_companies(companies, &stopped))?);
@@ -140,6 +143,12 @@ pub(in crate::cli) fn run_demo(args: DemoArgs) -> anyhow::Result<()> {
     store.close();
     let state = if folder.is_temporary { "removed" } else { "stays in" };
     Ok(output::print_line(&format!("the demo has ended; its data {state} {}", folder.path.display()))?)
+}
+
+/// Ends the server when its terminal is closed. A server that is no demo reloads its certificate at this signal.
+async fn stop_with_the_terminal(mut hangups: Signal, server: ServerHandle) {
+    hangups.recv().await;
+    server.stop(false).await;
 }
 
 /// The default address, with a free port if the default port is in use.

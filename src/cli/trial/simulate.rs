@@ -94,7 +94,7 @@ pub(in crate::cli) fn run_simulation(args: &SimulateArgs) -> anyhow::Result<Exit
     let server = match connect_server(args, url) {
         Ok(server) => server,
         Err(problem) => {
-            output::print_warning(&format!("{problem:#}"))?;
+            output::print_hint(&format!("{problem:#}"))?;
             return Ok(USAGE.into());
         }
     };
@@ -103,7 +103,7 @@ pub(in crate::cli) fn run_simulation(args: &SimulateArgs) -> anyhow::Result<Exit
     let conversations: Vec<_> =
         played.filter_map(|conversation| play_conversation(&library, conversation, &server, &options)).collect();
     if conversations.is_empty() {
-        output::print_warning("no check has that name; `rollcall simulate --list` lists all names")?;
+        output::print_hint("no check has that name; `rollcall simulate --list` lists all names")?;
         return Ok(USAGE.into());
     }
     let report = SimulationReport { provider: provider.clone(), url: url.clone(), conversations };
