@@ -473,7 +473,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::LinkExpired => "this setup link has expired; ask its sender for a new one",
         Reason::LinkActionNotAllowed => "this setup link does not allow this; ask its sender for another one",
         Reason::LinkClientWithoutPurpose => "only a link with the purpose replace-token can name an OAuth client",
-        Reason::LinkTokensSpent => "{max} tokens were made with this link; ask the sender for a new link",
+        Reason::LinkTokensSpent => "{max} tokens were created with this link; ask the sender for a new link",
         Reason::TooManyLinks => "the configuration has {max} live links: revoke one first",
         Reason::TooManyInvites => "there are {max} open invitations: revoke one first",
         // API keys and permissions.

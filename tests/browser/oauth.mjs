@@ -74,9 +74,9 @@ export async function manageOauthClients(page, hand, connection) {
   await first.idp.test();
   await waitForText(page, connection.address, /Access token fetched \(done\)/);
   await page.goto(address);
-  await hand.follow("Make a second secret");
+  await hand.follow("Create a second secret");
   await hand.fill("Name", "Next year");
-  await hand.press("Make the secret");
+  await hand.press("Create the secret");
   const second = { ...values, clientSecret: await page.getByLabel(OKTA.clientSecret, { exact: true }).inputValue() };
   expect(second.clientSecret !== values.clientSecret, "the new secret is the earlier one");
   await waitForText(page, address, /Do not delete the old secret yet/);

@@ -80,7 +80,7 @@ export async function manageWebhook(page, hand, server, { idp }) {
   await hand.press("Add the webhook");
   expect(await page.locator("#problems").isVisible(), "an address that cannot be called is not refused");
   const { address, secret } = await addWebhook(page, hand, server, { url: receiver.url, name: "My application" });
-  await hand.press("Make a new key");
+  await hand.press("Create a new key");
   const second = await page.getByLabel("Secret", { exact: true }).inputValue();
   expect(second !== secret, "the new secret is the earlier one");
   await hand.press("Remove it now");

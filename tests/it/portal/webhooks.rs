@@ -322,7 +322,7 @@ fn events_that_fail_are_reported_and_an_admin_resumes_or_skips_them() {
     wait_for_text(&mut owner, &path, "Retrying");
     let page = owner.submit_only(&lane, &[("from", "latest")]).answered(422);
     assert!(
-        page.contains("1 event is left out for good.") && page.contains("id=\"confirmed-problem\""),
+        page.contains("1 event is left out permanently.") && page.contains("id=\"confirmed-problem\""),
         "{}",
         page.text
     );

@@ -292,7 +292,7 @@ async fn render_new_token(
 /// `GET /connections/{id}/tokens/new`
 pub(crate) async fn show_new_token(admin: PermittedAdmin<MintTokens>, page_request: PageRequest) -> PageResult {
     let today = clock::format_rfc3339(clock::current_millis());
-    let label = texts::credentials::label_new_token(today.split('T').next().unwrap_or_default());
+    let label = texts::credentials::label_new_credential(today.split('T').next().unwrap_or_default());
     let form = TokenForm { label, rights: TokenRights::All.as_str().to_owned(), ..TokenForm::default() };
     render_new_token(&admin, &page_request.state, page_request.path_parameter("id"), form, Vec::new()).await
 }

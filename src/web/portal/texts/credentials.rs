@@ -16,8 +16,8 @@ pub(crate) const CHOOSE_SCOPE: &str = "Choose the scope.";
 /// Label of the token with which a connection is created.
 pub(crate) const FIRST_TOKEN: &str = "first token";
 
-/// Suggested label of a token. `day` is such as `2026-07-14`.
-pub(crate) fn label_new_token(day: &str) -> String {
+/// Suggested label of a token or secret. `day` is such as `2026-07-14`.
+pub(crate) fn label_new_credential(day: &str) -> String {
     format!("Created on {day}")
 }
 
@@ -64,11 +64,6 @@ pub(crate) const FIRST_SECRET: &str = "first secret";
 
 pub(crate) fn title_new_secret(client: &str) -> String {
     format!("New secret of {client}")
-}
-
-/// Suggested label of a secret. `day` is such as `2026-07-14`.
-pub(crate) fn label_new_secret(day: &str) -> String {
-    format!("Made on {day}")
 }
 
 /// `end` is relative, such as `2 days ago`.

@@ -77,7 +77,7 @@ pub(crate) fn say_left_out(waiting: u32, is_backfilling: bool) -> String {
         number => format!("{number} events are"),
     };
     let first = if is_backfilling { " The rest of the current users and groups is left out too." } else { "" };
-    format!("{events} left out for good.{first} The audit log has the number.")
+    format!("{events} left out permanently.{first} The audit log has the number.")
 }
 
 pub(crate) const CONFIRM_SKIP: &str = "Tick the box to leave the events out.";

@@ -34,13 +34,13 @@ pub(crate) const BACKUPS: &str = "Backups";
 pub(crate) const SERVER_IS_STOPPING: &str = "The server is stopping.";
 pub(crate) const BACKUP_IS_RUNNING: &str = "Another backup is being created or verified. Wait until it has ended.";
 pub(crate) const BACKUP_NOT_VERIFIED: &str = "The backup was not verified.";
-pub(crate) const BACKUP_NOT_MADE: &str = "No backup was made.";
+pub(crate) const BACKUP_NOT_MADE: &str = "No backup was created.";
 pub(crate) const NO_BACKUP_FOLDER: &str = "No backup folder is set: start the server with --backup-dir.";
 /// A problem of [`explain_no_backup`].
 pub(crate) const STOPPING: &str = "the server is stopping";
 
 pub(crate) fn explain_no_backup(problem: &str) -> String {
-    format!("No backup was made: {problem}.")
+    format!("No backup was created: {problem}.")
 }
 
 pub(crate) const ROLES: &str = "Roles";

@@ -98,7 +98,7 @@ pub(crate) async fn show_new_secret(admin: PermittedAdmin<MintTokens>, page_requ
         return Err(Reason::ClientWithoutSecrets.into());
     }
     let day = clock::format_rfc3339(clock::current_millis());
-    let label = texts::credentials::label_new_secret(day.split('T').next().unwrap_or_default());
+    let label = texts::credentials::label_new_credential(day.split('T').next().unwrap_or_default());
     let form = NewSecretForm { label, expires_in: SECRET_LIFETIME_DEFAULT.to_string() };
     Ok(render_new_secret(&admin.signed, found, form, Vec::new()))
 }
