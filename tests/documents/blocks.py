@@ -63,6 +63,8 @@ def read_block(lines: list[str], start: int, opening: re.Match) -> tuple[Block, 
     end = start + 1
     while end < len(lines) and lines[end].strip() != fence:
         end += 1
+    if end == len(lines):
+        raise DocumentError(f"line {start + 1}: the block does not end")
     text = "\n".join(line.removeprefix(indentation) for line in lines[start + 1 : end])
     language = info.split()[0].lower() if info else ""
     return Block(start + 1, language, info, text + "\n"), end + 1

@@ -193,7 +193,7 @@ class Shell:
         """Runs a block as it is pasted, until its first failed command; returns the exit code and the output."""
         (self.root / f"tmp/blocks/{number}.sh").write_text(text)
         # After a failure the variables are of no use: the document ends there.
-        self.send(f"set -e; trap 'printf \"{END}%s\\n\" $?' EXIT; . /tmp/blocks/{number}.sh </dev/null; set +e; printf '{END}0\\n'\n")
+        self.send(f"set -eo pipefail; trap 'printf \"{END}%s\\n\" $?' EXIT; . /tmp/blocks/{number}.sh </dev/null; set +eo pipefail; printf '{END}0\\n'\n")
         return self.wait_for(END, seconds)
 
     def wait_for(self, mark: str, seconds: float) -> tuple[int, str]:
@@ -219,7 +219,7 @@ class Shell:
             self.send("for process in ${STARTED-} ${SERVER_PROCESS-}; do pkill -INT -P $process || kill $process || true; "
                       "wait $process || true; done 2>/dev/null; systemctl stop rollcall; STARTED=; SERVER_PROCESS=\n")  # fmt: skip
         self.send(
-            f"( trap - EXIT; set -e; . /tmp/blocks/{number}.sh ) >{log} 2>&1 & BLOCK_{number}=$! STARTED=$!\n"
+            f"( trap - EXIT; set -eo pipefail; . /tmp/blocks/{number}.sh ) >{log} 2>&1 & BLOCK_{number}=$! STARTED=$!\n"
             f"for _ in $(seq {int(seconds * 10)}); do if {check}; then break; fi; sleep 0.1; done\n"
             f"cat {log}; if grep -Eqs '{ready}' {log}; then printf '{END}0\\n'; else printf '{END}1\\n'; fi\n"
         )

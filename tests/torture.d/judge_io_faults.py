@@ -21,7 +21,7 @@ def run(context):
     disk.count(ALL_KINDS)
     scenario.run("count")
     calls = disk.get("calls")
-    if calls < 20:
+    if calls < 6:
         raise Failure(f"the library saw only {calls} calls")
     faults = [(number, kind, length) for number in range(1, calls + 1) for kind in ERRORS for length in (1, 40)]
     context.rng.shuffle(faults)
