@@ -107,7 +107,7 @@ export async function manageOauthClients(page, hand, connection) {
     await hand.follow("Delete this OAuth client");
     await hand.press("Delete the OAuth client");
     expect(await page.locator("#problems").isVisible(), "the deletion is not confirmed");
-    await hand.tick("Delete it for good", true);
+    await hand.tick("Delete it permanently", true);
     await hand.press("Delete the OAuth client");
   }
   expect(!(await page.locator("main").innerText()).includes("Federated"), "a deleted client is in the list");

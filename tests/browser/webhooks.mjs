@@ -113,7 +113,7 @@ export async function manageWebhook(page, hand, server, { idp }) {
   await hand.press("Save the settings");
   await page.getByRole("heading", { level: 1, name: "Renamed" }).waitFor();
   await hand.follow("Delete this webhook");
-  await hand.tick("Delete it for good", true);
+  await hand.tick("Delete it permanently", true);
   await hand.press("Delete the webhook");
   expect(/No webhooks yet/.test(await page.locator("main").innerText()), "the webhook is still in the list");
   receiver.stop();

@@ -149,6 +149,14 @@ fn a_database_that_another_program_changed_while_it_was_stopped_is_refused_unles
         // The new rows are next to the others, so they change each page of the table, also those that the start reads.
         let insert = "INSERT INTO instance (key, value) SELECT key || ' x', 'x' FROM instance";
         other.execute_batch(&format!("{create}; {insert}")).unwrap();
+        // Connections of the store can end a little later. The pages must be in the database file.
+        let is_copied =
+            || other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).unwrap() == 0;
+        let mut attempts = 0..250;
+        while attempts.next().is_some() && !is_copied() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(!attempts.is_empty(), "a connection of the store does not end");
         drop(other);
         let opened = Store::open_for_server(folder.path());
         assert_eq!(opened.is_ok(), is_litestream);
