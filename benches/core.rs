@@ -82,10 +82,11 @@ fn render_the_answer_from_the_stored_text(bencher: Bencher<'_, '_>) {
     let text = render::build_stored_text(&attributes(), &USER_TYPE);
     let meta = ResourceMeta {
         resource_type: "User",
-        created: "2026-01-01T00:00:00.000Z",
-        last_modified: "2026-01-01T00:00:00.000Z",
-        location: "http://127.0.0.1:8080/directory/resources/scim/v2.0/0/Users/01890a5d-ac96-774b-bcce-b302099a8057",
-        version: "W/\"1\"",
+        created: 1_767_225_600_000,
+        last_modified: 1_767_225_600_000,
+        base: "http://127.0.0.1:8080/directory/resources/scim/v2.0/0",
+        endpoint: "/Users",
+        version: (1, None),
     };
     bencher.bench(|| {
         let mut out = Vec::new();

@@ -9,7 +9,7 @@ mod leap;
 pub mod simulated;
 mod start_doubt;
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -161,40 +161,45 @@ mod machine {
 
 thread_local! {
     /// A day since 1970, and its date. A response has two times for each resource, and most of them are of few days.
-    static LAST_DATE: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    static LAST_DATE: Cell<(i64, [u8; 10])> = const { Cell::new((i64::MIN, *b"0000-00-00")) };
 }
 
 /// Formats a time as RFC 3339 in UTC with milliseconds, such as `2026-07-14T09:30:00.000Z` (RFC 7643 section 2.3.5).
 ///
 /// A time outside the years 0000 to 9999 becomes the first or last instant that RFC 3339 can represent.
 pub fn format_rfc3339(ms: Millis) -> String {
+    let mut text = Vec::with_capacity(24);
+    append_rfc3339(&mut text, ms);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Appends what [`format_rfc3339`] returns.
+pub fn append_rfc3339(out: &mut Vec<u8>, ms: Millis) {
     // The last day of the year 9999 is outside the range of `Timestamp`.
     let ms = ms.clamp(FIRST, LAST);
     let (day, of_day) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
-    let mut text = String::with_capacity(24);
-    LAST_DATE.with_borrow_mut(|(last_day, date)| {
-        if *last_day != day {
-            *last_day = day;
-            *date = EPOCH.saturating_add(SignedDuration::from_millis(ms)).date().to_string();
-        }
-        text.push_str(date);
-    });
-    let mut time = *b"T00:00:00.000Z";
-    for (at, digit) in [
-        (1, of_day / 36_000_000),
-        (2, of_day / 3_600_000 % 10),
-        (4, of_day / 600_000 % 6),
-        (5, of_day / 60_000 % 10),
-        (7, of_day / 10_000 % 6),
-        (8, of_day / 1_000 % 10),
-        (10, of_day / 100 % 10),
-        (11, of_day / 10 % 10),
-        (12, of_day % 10),
-    ] {
-        time[at] += u8::try_from(digit).unwrap_or_default();
+    let (last_day, mut date) = LAST_DATE.get();
+    if last_day != day {
+        let text = EPOCH.saturating_add(SignedDuration::from_millis(ms)).date().to_string();
+        date = text.as_bytes().try_into().unwrap_or(date);
+        LAST_DATE.set((day, date));
     }
-    text.push_str(str::from_utf8(&time).unwrap_or_default());
-    text
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    text[..10].copy_from_slice(&date);
+    for (at, digit) in [
+        (11, of_day / 36_000_000),
+        (12, of_day / 3_600_000 % 10),
+        (14, of_day / 600_000 % 6),
+        (15, of_day / 60_000 % 10),
+        (17, of_day / 10_000 % 6),
+        (18, of_day / 1_000 % 10),
+        (20, of_day / 100 % 10),
+        (21, of_day / 10 % 10),
+        (22, of_day % 10),
+    ] {
+        text[at] += u8::try_from(digit).unwrap_or_default();
+    }
+    out.extend_from_slice(&text);
 }
 
 #[cfg(test)]

@@ -163,7 +163,13 @@ impl RenderedResource {
     /// The entity tag (RFC 7644 section 3.14). For a user it includes the groups. For a group the version counter
     /// already changes with its members.
     pub fn tag(&self) -> String {
-        entity_tag::format_entity_tag(self.stored.version, self.groups_hash)
+        let (number, derived) = self.version();
+        entity_tag::format_entity_tag(number, derived)
+    }
+
+    /// The two parts of [`Self::tag`].
+    pub fn version(&self) -> (i64, Option<u64>) {
+        (self.stored.version, self.groups_hash)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Resource versions as entity tags, and the preconditions that use them (RFC 7644 section 3.14, RFC 9110 section 13).
 
+use std::io::Write;
+
 use crate::error::{Error, Reason};
 use sha2::{Digest, Sha256};
 
@@ -13,6 +15,15 @@ pub fn format_entity_tag(number: i64, derived: Option<u64>) -> String {
         None => format!("W/\"{number}\""),
         Some(derived) => format!("W/\"{number}.{derived:x}\""),
     }
+}
+
+/// Appends the entity tag as JSON text, with quotation marks.
+pub fn append_json_tag(out: &mut Vec<u8>, number: i64, derived: Option<u64>) {
+    // Writing to a vector does not fail.
+    let _ = match derived {
+        None => write!(out, r#""W/\"{number}\"""#),
+        Some(derived) => write!(out, r#""W/\"{number}.{derived:x}\"""#),
+    };
 }
 
 /// Returns a hash of a user's groups for [`format_entity_tag`]. It covers the id, direct flag and name of each group. `None` if there

@@ -6,8 +6,10 @@ mod partial_text;
 use serde_json::{Map, Value};
 
 pub use self::partial_text::PartialText;
+use super::entity_tag;
 use super::schema::ResourceType;
 use super::validate::Attributes;
+use crate::clock::{self, Millis};
 
 /// Approximate size of `id` and `meta`, in bytes.
 pub const HEAD_BYTES: usize = 512;
@@ -75,19 +77,21 @@ pub fn parse_stored_text(body: &str) -> Result<Attributes, serde_json::Error> {
     Ok(document)
 }
 
-/// The `meta` attribute of a resource.
-#[derive(Debug, Clone)]
+/// What the `meta` attribute of a resource says.
+#[derive(Debug, Clone, Copy)]
 pub struct ResourceMeta<'a> {
     /// Resource type name.
     pub resource_type: &'a str,
-    /// RFC 3339 time.
-    pub created: &'a str,
-    /// RFC 3339 time.
-    pub last_modified: &'a str,
-    /// Absolute URL.
-    pub location: &'a str,
-    /// Entity tag.
-    pub version: &'a str,
+    /// Time of the creation.
+    pub created: Millis,
+    /// Time of the last change.
+    pub last_modified: Millis,
+    /// SCIM base URL, without a slash at the end.
+    pub base: &'a str,
+    /// Endpoint of the resource type, with the leading slash.
+    pub endpoint: &'a str,
+    /// The number and the second part of the entity tag, for [`entity_tag::format_entity_tag`].
+    pub version: (i64, Option<u64>),
 }
 
 /// An element of `members` or `groups`: a member of a group, or a group of a user.
@@ -109,21 +113,22 @@ pub struct ReferenceElement<'a> {
 pub fn write_head(out: &mut Vec<u8>, body: &str, id: &str, meta: &ResourceMeta<'_>) {
     out.reserve(body.len() + HEAD_BYTES);
     // The stored text is an object that begins with `schemas`; no URI in it contains a bracket.
-    let (schemas, rest) = body.split_at(body.find(']').map_or(1, |end| end + 1));
-    out.extend_from_slice(schemas.as_bytes());
-    out.extend_from_slice(b",\"id\":");
-    write_text(out, id);
-    out.extend_from_slice(rest.strip_suffix('}').unwrap_or(rest).as_bytes());
-    out.extend_from_slice(b",\"meta\":{\"resourceType\":");
+    let (schemas, rest) = body.split_at(memchr::memchr(b']', body.as_bytes()).map_or(1, |end| end + 1));
+    // No escapes needed: an id is a UUID, the base is a validated URL, and an endpoint is a part of a URL.
+    let rest = rest.strip_suffix('}').unwrap_or(rest);
+    for part in [schemas, ",\"id\":\"", id, "\"", rest, ",\"meta\":{\"resourceType\":"] {
+        out.extend_from_slice(part.as_bytes());
+    }
     write_text(out, meta.resource_type);
-    out.extend_from_slice(b",\"created\":");
-    write_text(out, meta.created);
-    out.extend_from_slice(b",\"lastModified\":");
-    write_text(out, meta.last_modified);
-    out.extend_from_slice(b",\"location\":");
-    write_text(out, meta.location);
-    out.extend_from_slice(b",\"version\":");
-    write_text(out, meta.version);
+    out.extend_from_slice(b",\"created\":\"");
+    clock::append_rfc3339(out, meta.created);
+    out.extend_from_slice(b"\",\"lastModified\":\"");
+    clock::append_rfc3339(out, meta.last_modified);
+    for part in ["\",\"location\":\"", meta.base, meta.endpoint, "/", id, "\",\"version\":"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    let (number, derived) = meta.version;
+    entity_tag::append_json_tag(out, number, derived);
     out.push(b'}');
 }
 
@@ -189,8 +194,15 @@ mod tests {
         document.extend(stored.clone());
         assert_eq!(text, Value::Object(document).to_string());
         let mut out = Vec::new();
-        let meta =
-            ResourceMeta { resource_type: "User", created: "c", last_modified: "l", location: "u", version: "W/\"1\"" };
+        let version = (1, Some(0x1f));
+        let meta = ResourceMeta {
+            resource_type: "User",
+            created: 1,
+            last_modified: 86_400_000,
+            base: "http://x/scim",
+            endpoint: "/Users",
+            version,
+        };
         write_head(&mut out, &text, "1", &meta);
         open_list(&mut out, "groups");
         write_link(
@@ -207,7 +219,14 @@ mod tests {
                 "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
             ])
         );
-        assert_eq!(rendered["meta"]["version"], "W/\"1\"");
+        let meta = json!({
+            "resourceType": "User",
+            "created": "1970-01-01T00:00:00.001Z",
+            "lastModified": "1970-01-02T00:00:00.000Z",
+            "location": "http://x/scim/Users/1",
+            "version": entity_tag::format_entity_tag(version.0, version.1),
+        });
+        assert_eq!((&rendered["id"], &rendered["meta"]), (&json!("1"), &meta));
         assert_eq!(
             rendered["groups"],
             json!([{"value": "g", "$ref": "http://x/Groups/g", "type": "direct", "display": "G\n"}])

@@ -10,6 +10,8 @@ use actix_web::web::Bytes;
 
 /// Size from which a chunk is complete, and largest slice that is sent at once.
 const CHUNK_BYTES: usize = 32 * 1024;
+/// Room after a chunk for its last part, so that the chunk is seldom copied to larger memory.
+const LAST_PART_BYTES: usize = 4 * 1024;
 
 /// A complete body. A chunk that is passed to actix is copied, so large chunks are sent in slices.
 #[derive(Default)]
@@ -39,7 +41,7 @@ impl BodyChunks {
 
     /// Makes the last chunk large, because more follows.
     pub(in crate::web) fn reserve_chunk(&mut self) {
-        let rest = CHUNK_BYTES.saturating_sub(self.last.len());
+        let rest = (CHUNK_BYTES + LAST_PART_BYTES).saturating_sub(self.last.len());
         self.last.reserve(rest);
     }
 

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::clock;
 use crate::error::{Error, Result};
 use crate::provisioning::{LinkedResource, RenderedResource, ResourceLinks};
 use crate::scim::projection::Projection;
@@ -86,10 +85,11 @@ impl DocumentWriter<'_> {
         let stored = &resource.stored;
         let meta = ResourceMeta {
             resource_type: &self.resource_type.name,
-            created: &clock::format_rfc3339(stored.created_at),
-            last_modified: &clock::format_rfc3339(stored.last_modified),
-            location: &self.location(&stored.id),
-            version: &resource.tag(),
+            created: stored.created_at,
+            last_modified: stored.last_modified,
+            base: self.base,
+            endpoint: &self.resource_type.endpoint,
+            version: resource.version(),
         };
         render::write_head(out, &stored.body, &stored.id, &meta);
     }
