@@ -4,24 +4,29 @@
 //! The first byte is the version of the form, the next four are the length of the content. The content has one byte that
 //! shows which bodies exist, the length of the request in four bytes, the request, and the response.
 
+mod lz4;
+
 use std::cell::RefCell;
 
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Decompressor;
+
+use self::lz4::Compressor;
 
 /// A form that is not compressed, for the case that the compression fails.
 const PLAIN: u8 = 0;
-/// Compressed with [`DICTIONARY`]. A new dictionary or compression needs a new version: old rows stay readable.
+/// Compressed by zstd with [`DICTIONARY`]: only rows of earlier programs.
 const ZSTD_1: u8 = 1;
+/// Compressed by LZ4 with [`DICTIONARY`]. A new dictionary or compression needs a new version: old rows stay readable.
+const LZ4_1: u8 = 2;
 /// Text that is frequent in bodies. Stored rows need exactly this text.
-const DICTIONARY: &[u8] = include_bytes!("logged_bodies.dictionary");
-const LEVEL: i32 = 1;
+const DICTIONARY: &[u8] = include_bytes!("logged_bodies/dictionary");
 /// Largest content: more than two bodies of the largest size that is logged.
 const CONTENT_MAX_BYTES: usize = 64 << 10;
 const HAS_REQUEST: u8 = 1;
 const HAS_RESPONSE: u8 = 2;
 
 thread_local! {
-    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static COMPRESSOR: RefCell<Option<Compressor>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
@@ -41,14 +46,19 @@ pub fn pack_bodies(request: Option<&str>, response: Option<&str>) -> Option<Vec<
     }
     let flags = if request.is_some() { HAS_REQUEST } else { 0 } | if response.is_some() { HAS_RESPONSE } else { 0 };
     let (request, response) = (request.unwrap_or_default(), response.unwrap_or_default());
-    let mut content = vec![flags];
+    let mut content = Vec::with_capacity(5 + request.len() + response.len());
+    content.push(flags);
     content.extend(u32::try_from(request.len()).ok()?.to_le_bytes());
     content.extend(request.as_bytes());
     content.extend(response.as_bytes());
-    let (version, body) = compress(&content).map_or((PLAIN, None), |compressed| (ZSTD_1, Some(compressed)));
-    let mut packed = vec![version];
-    packed.extend(u32::try_from(content.len()).ok()?.to_le_bytes());
-    packed.extend(body.unwrap_or(content));
+    let length = u32::try_from(content.len()).ok()?.to_le_bytes();
+    let mut packed = vec![LZ4_1];
+    packed.extend(length);
+    if !append_compressed(&content, &mut packed) {
+        packed[0] = PLAIN;
+        packed.extend(content);
+    }
+    packed.shrink_to_fit();
     Some(packed)
 }
 
@@ -59,7 +69,8 @@ pub fn unpack_bodies(packed: &[u8]) -> Option<BodyTexts> {
     let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length <= CONTENT_MAX_BYTES)?;
     let content = match *version {
         PLAIN => body.to_vec(),
-        ZSTD_1 => decompress(body, length)?,
+        ZSTD_1 => decompress_zstd(body, length)?,
+        LZ4_1 => lz4::decompress(body, length, DICTIONARY)?,
         _ => return None,
     };
     let (flags, rest) = content.split_first()?;
@@ -69,16 +80,17 @@ pub fn unpack_bodies(packed: &[u8]) -> Option<BodyTexts> {
     Some(BodyTexts { request: text(request, HAS_REQUEST), response: text(response, HAS_RESPONSE) })
 }
 
-fn compress(content: &[u8]) -> Option<Vec<u8>> {
+/// Appends the compressed content. Returns whether it was possible.
+fn append_compressed(content: &[u8], packed: &mut Vec<u8>) -> bool {
     COMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
-            *slot = Compressor::with_dictionary(LEVEL, DICTIONARY).ok();
+            *slot = Compressor::new(DICTIONARY);
         }
-        slot.as_mut()?.compress(content).ok()
+        slot.as_mut().is_some_and(|compressor| compressor.append_block(content, packed))
     })
 }
 
-fn decompress(body: &[u8], length: usize) -> Option<Vec<u8>> {
+fn decompress_zstd(body: &[u8], length: usize) -> Option<Vec<u8>> {
     DECOMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
             *slot = Decompressor::with_dictionary(DICTIONARY).ok();
@@ -120,15 +132,37 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_an_earlier_program_compressed_with_zstd_are_readable() {
+        let content = [&[HAS_REQUEST | HAS_RESPONSE, 3, 0, 0, 0], b"abc{\"detail\":\"x\"}".as_slice()].concat();
+        let mut compressor = zstd::bulk::Compressor::with_dictionary(1, DICTIONARY).unwrap();
+        let body = compressor.compress(&content).unwrap();
+        let packed = [&[ZSTD_1], u32::try_from(content.len()).unwrap().to_le_bytes().as_slice(), &body].concat();
+        assert_eq!(unpack_bodies(&packed), Some(texts(Some("abc"), Some("{\"detail\":\"x\"}"))));
+    }
+
+    #[test]
+    fn each_call_is_compressed_on_its_own() {
+        let body = "{\"userName\":\"bob\",\"nickName\":\"x\"}".repeat(300);
+        let first = pack_bodies(Some(&body), None).unwrap();
+        for _ in 0..3 {
+            assert_eq!(pack_bodies(Some(&body), None).unwrap(), first);
+        }
+        assert!(first.len() < 200, "{} bytes", first.len());
+    }
+
+    #[test]
     fn damaged_forms_are_no_bodies() {
         let packed = pack_bodies(Some("{\"userName\":\"bob\"}"), Some("{}")).unwrap();
         for end in 0..packed.len() {
             assert_eq!(unpack_bodies(&packed[..end]), None, "{end}");
         }
-        for first in 2..=255 {
+        for first in 3..=255 {
             assert_eq!(unpack_bodies(&[&[first], &packed[1..]].concat()), None);
         }
-        assert_eq!(unpack_bodies(&[ZSTD_1, 255, 255, 255, 255, 0]), None);
+        for version in [ZSTD_1, LZ4_1] {
+            assert_eq!(unpack_bodies(&[version, 255, 255, 255, 255, 0]), None);
+            assert_eq!(unpack_bodies(&[&[version], &packed[1..5], &[0xff; 40]].concat()), None);
+        }
         assert_eq!(unpack_bodies(&[PLAIN, 1, 0, 0, 0, 3]), None);
     }
 }
