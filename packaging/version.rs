@@ -1,7 +1,8 @@
 //! The version of the program, from git. A module of `build.rs`; tests compile it alone.
 //!
 //! For dpkg, the version of each commit is higher than those of the commits in front of it: `0.1.0~gitDATE.NUMBER.COMMIT` up to the
-//! first tag, `0.1.0` at the tag `v0.1.0`, then `0.1.0+gitDATE.NUMBER.COMMIT` up to the next tag, which must be higher.
+//! first tag, `0.1.0` at the tag `v0.1.0`, then `0.1.0+gitDATE.NUMBER.COMMIT` up to the next tag, which must be higher. The tag
+//! `v0.2.0-rc1` of a version that is tried first is `0.2.0~rc1`, because dpkg sorts `~` in front of the end of the text.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +14,7 @@ pub(crate) fn set_version(is_release: bool) {
     let cargo = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
     let given = std::env::var("ROLLCALL_VERSION").ok().filter(|version| !version.is_empty());
     let version = given.or_else(|| if is_release { describe_commit(&cargo) } else { None }).unwrap_or(cargo);
+    let version = version.replace('-', "~");
     // Cargo also sets this variable for the tests that it runs, where one that begins with ROLLCALL_ would be a setting.
     println!("cargo::rustc-env=PROGRAM_VERSION={version}");
 }

@@ -1,4 +1,4 @@
-//! Rollcall: a SCIM 2.0 provisioning appliance.
+//! Rollcall: a SCIM 2.0 server for user provisioning.
 //!
 //! The modules, lowest layer first:
 //!
