@@ -59,8 +59,8 @@ pub struct SourceLink {
     pub kind: String,
     /// Name of the document, or the reason of an inference.
     pub title: String,
-    /// Address of the document.
-    pub url: Option<String>,
+    /// Address of the document of the provider, or of the section of the RFC.
+    pub url: String,
 }
 
 /// Whether a provider needs what a check asks for.
@@ -99,6 +99,28 @@ pub(super) enum StepCredential {
     SchemeLower,
 }
 
+/// What a step needs in addition to a token. Without it, the step is skipped, and this is not a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum StepNeed {
+    /// A token that was requested with the credentials of an OAuth client.
+    Oauth,
+    /// A token of a workload identity of Azure, which this program cannot request.
+    WorkloadIdentity,
+}
+
+impl StepNeed {
+    /// Why the step is skipped.
+    pub(super) fn describe_skip(self) -> &'static str {
+        match self {
+            Self::Oauth => "skipped: needs an OAuth client: --client-id, --client-secret-file and --token-url",
+            Self::WorkloadIdentity => {
+                "skipped: needs a workload identity of Azure; run this test in the validator of Microsoft"
+            }
+        }
+    }
+}
+
 /// A conversation of one provider: its steps are sent in order.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,6 +150,8 @@ pub(super) struct ConversationStep {
     pub(super) rules: Vec<String>,
     #[serde(default)]
     pub(super) level: CheckLevel,
+    /// What this step needs in addition to a token.
+    pub(super) needs: Option<StepNeed>,
     /// Removes what the conversation created; left out if the resources are to stay.
     #[serde(default)]
     pub(super) cleanup: bool,
@@ -195,7 +219,7 @@ impl Library {
 
     /// Where a step comes from.
     pub(super) fn source_of(&self, step: &ConversationStep) -> SourceLink {
-        let unknown = || SourceLink { kind: "inferred".to_owned(), title: step.source.clone(), url: None };
+        let unknown = || SourceLink { kind: "inferred".to_owned(), title: step.source.clone(), url: String::new() };
         self.sources.get(&step.source).cloned().unwrap_or_else(unknown)
     }
 
@@ -284,8 +308,8 @@ mod tests {
             for step in &conversation.steps {
                 assert!(library.describe_rule(step).ends_with('.'), "{}", step.name);
                 assert!(library.describe_reason(step).ends_with('.'), "{}", step.name);
-                let source = library.source_of(step);
-                assert!(source.url.is_some() || source.kind == "inferred", "{}", step.name);
+                let url = library.source_of(step).url;
+                assert!(url.parse::<url::Url>().is_ok_and(|url| url.scheme() == "https"), "{}: {url:?}", step.name);
             }
         }
     }

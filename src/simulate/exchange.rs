@@ -110,6 +110,13 @@ impl TargetServer {
         })
     }
 
+    /// Replaces the token in a text that can be printed.
+    pub(super) fn redact_token(&self, text: &mut String) {
+        if !self.token.is_empty() && text.contains(self.token.as_str()) {
+            *text = text.replace(self.token.as_str(), "…");
+        }
+    }
+
     /// The target of a request for a path below the URL.
     fn target_of(&self, path: &str) -> String {
         let mut target = format!("{}{path}", self.base_path);

@@ -10,6 +10,7 @@ mod exchange;
 mod judge;
 mod player;
 mod pointer;
+mod preflight;
 mod report;
 mod scope;
 mod workforce;
@@ -17,6 +18,7 @@ mod workforce;
 pub use conversation::{CheckLevel, Conversation, Library, SourceLink};
 pub use exchange::{CertificateTrust, ConnectOptions, TargetServer};
 pub use player::{CheckOutcome, CheckResult, ConversationReport, PlayOptions, play_conversation};
+pub use preflight::check_target;
 pub use report::SimulationReport;
 pub use workforce::{ProviderStyle, SimulatedCompany};
 
@@ -43,13 +45,19 @@ pub fn request_access_token(
         ],
         body: Some(body.into_bytes()),
     };
-    let answer = server.send(&request)?;
+    let answer =
+        server.send(&request).map_err(|problem| format!("no answer from the token URL {token_url}: {problem}"))?;
     let document: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     match document["access_token"].as_str().filter(|token| !token.is_empty()) {
         Some(token) if answer.status == 200 => Ok(token.to_owned()),
         _ => {
             let reason = ["error_description", "error", "detail"].into_iter().find_map(|key| document[key].as_str());
-            Err(format!("the token URL answers {}: {}", answer.status, reason.unwrap_or("no access token")))
+            let mut problem =
+                format!("the token URL {token_url} answers {}: {}", answer.status, reason.unwrap_or("no access token"));
+            if !secret.is_empty() {
+                problem = problem.replace(secret, "…");
+            }
+            Err(problem)
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::assertion::RECOMMENDATION;
-use super::conversation::{CheckLevel, Conversation, ConversationStep, Library, SourceLink, StepCredential};
+use super::conversation::{CheckLevel, Conversation, ConversationStep, Library, SourceLink, StepCredential, StepNeed};
 use super::exchange::{ServerAnswer, SimulatedRequest, TargetServer};
 use super::judge;
 use super::scope::{UnboundVariable, VariableScope};
@@ -25,6 +25,27 @@ pub struct PlayOptions {
     pub filter: Option<String>,
     /// Does not remove the created resources.
     pub keep: bool,
+    /// The token was requested with the credentials of an OAuth client.
+    pub has_oauth_token: bool,
+}
+
+impl PlayOptions {
+    /// Whether the filter selects a check of the conversation.
+    pub fn selects(&self, conversation: &Conversation) -> bool {
+        conversation.check_names().any(|name| self.selects_check(conversation, name))
+    }
+
+    fn selects_check(&self, conversation: &Conversation, name: &str) -> bool {
+        let contains = |text: &str, part: &String| text.to_lowercase().contains(&part.to_lowercase());
+        self.filter.as_ref().is_none_or(|part| contains(name, part) || contains(&conversation.name, part))
+    }
+
+    fn meets(&self, need: StepNeed) -> bool {
+        match need {
+            StepNeed::Oauth => self.has_oauth_token,
+            StepNeed::WorkloadIdentity => false,
+        }
+    }
 }
 
 /// Result of a check.
@@ -32,11 +53,11 @@ pub struct PlayOptions {
 pub enum CheckOutcome {
     /// The answer is what the provider needs.
     Passed,
-    /// The answer is not what the provider needs.
+    /// The answer is not what the provider needs, or a required request could not be sent.
     Failed,
     /// The answer differs from a recommendation.
     Noted,
-    /// The request was not sent.
+    /// The request was not sent, and the provider may work with the server.
     Skipped,
 }
 
@@ -68,10 +89,13 @@ pub struct CheckResult {
 }
 
 impl CheckResult {
-    /// Whether the provider does not work with this server, or this could not be found out.
-    pub fn is_failure(&self) -> bool {
-        let is_required = self.level == CheckLevel::Required;
-        self.outcome == CheckOutcome::Failed || self.outcome == CheckOutcome::Skipped && is_required
+    /// Records why the request was not sent. If the provider needs the answer, this is a failure.
+    fn set_not_sent(&mut self, problem: String) {
+        self.problems.push(problem);
+        self.outcome = match self.level {
+            CheckLevel::Required => CheckOutcome::Failed,
+            CheckLevel::Recommended => CheckOutcome::Skipped,
+        };
     }
 }
 
@@ -95,10 +119,7 @@ pub fn play_conversation(
     server: &TargetServer,
     options: &PlayOptions,
 ) -> Option<ConversationReport> {
-    let is_selected = |name: &str| {
-        let contains = |text: &str, part: &String| text.to_lowercase().contains(&part.to_lowercase());
-        options.filter.as_ref().is_none_or(|part| contains(name, part) || contains(&conversation.name, part))
-    };
+    let is_selected = |name: &str| options.selects_check(conversation, name);
     let last = conversation.steps.iter().rposition(|step| is_selected(&step.name))?;
     let mut session = PlaySession { server, conversation, scope: None, created: Vec::new(), unanswered: 0 };
     let mut checks = Vec::new();
@@ -106,7 +127,8 @@ pub fn play_conversation(
         if step.cleanup && options.keep {
             continue;
         }
-        let check = session.play_step(library, step);
+        let unmet = step.needs.filter(|need| !options.meets(*need));
+        let check = session.play_step(library, step, unmet);
         if is_selected(&step.name) {
             checks.push(check);
         }
@@ -126,7 +148,8 @@ struct PlaySession<'s> {
 }
 
 impl PlaySession<'_> {
-    fn play_step(&mut self, library: &Library, step: &ConversationStep) -> CheckResult {
+    /// Sends a step and checks its answer. A step with an unmet need is skipped.
+    fn play_step(&mut self, library: &Library, step: &ConversationStep, unmet: Option<StepNeed>) -> CheckResult {
         let mut check = CheckResult {
             name: step.name.clone(),
             outcome: CheckOutcome::Skipped,
@@ -140,14 +163,18 @@ impl PlaySession<'_> {
             problems: Vec::new(),
             millis: 0,
         };
+        if let Some(need) = unmet {
+            check.problems.push(need.describe_skip().to_owned());
+            return check;
+        }
         if self.unanswered >= UNANSWERED_MAX {
-            check.problems.push("not sent: the server does not answer".to_owned());
+            check.set_not_sent("not sent: the server does not answer".to_owned());
             return check;
         }
         match self.prepare_step(step) {
             Ok((request, expect)) => self.send_step(step, &request, &expect, &mut check),
             Err(UnboundVariable(name)) => {
-                check.problems.push(format!("not sent: an earlier step did not return {name:?}"));
+                check.set_not_sent(format!("not sent: an earlier step did not return {name:?}"));
             }
         }
         self.redact_check(&mut check);
@@ -269,14 +296,8 @@ impl PlaySession<'_> {
 
     /// Removes the token from everything that can be printed: a server may return it.
     fn redact_check(&self, check: &mut CheckResult) {
-        let token = &self.server.token;
-        if token.is_empty() {
-            return;
-        }
         for text in check.problems.iter_mut().chain([&mut check.request, &mut check.answer]) {
-            if text.contains(token.as_str()) {
-                *text = text.replace(token.as_str(), "…");
-            }
+            self.server.redact_token(text);
         }
     }
 }

@@ -39,9 +39,9 @@ impl CheckOutcome {
 }
 
 impl SimulationReport {
-    /// Whether the provider works with the server: no required check failed or was skipped.
+    /// Whether the provider works with the server: no required check failed or could not be sent.
     pub fn is_success(&self) -> bool {
-        !self.checks().any(CheckResult::is_failure)
+        self.count(CheckOutcome::Failed) == 0
     }
 
     fn checks(&self) -> impl Iterator<Item = &CheckResult> {
@@ -108,19 +108,20 @@ impl SimulationReport {
         })
     }
 
-    /// A `JUnit` document, with a test suite for each conversation. A required check that was skipped is a failure.
+    /// A `JUnit` document, with a test suite for each conversation. Its counts are those of the summary.
     pub fn render_junit(&self) -> String {
         let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-        let failures = self.checks().filter(|check| check.is_failure()).count();
         let _ = writeln!(
             xml,
-            "<testsuites name=\"rollcall simulate {}\" tests=\"{}\" failures=\"{failures}\">",
+            "<testsuites name=\"rollcall simulate {}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\">",
             escape_xml(&self.provider),
             self.checks().count(),
+            self.count(CheckOutcome::Failed),
+            self.count(CheckOutcome::Skipped),
         );
         for conversation in &self.conversations {
-            let failures = conversation.checks.iter().filter(|check| check.is_failure()).count();
-            let skipped = conversation.checks.iter().filter(|check| is_plain_skip(check)).count();
+            let count = |outcome| conversation.checks.iter().filter(|check| check.outcome == outcome).count();
+            let (failures, skipped) = (count(CheckOutcome::Failed), count(CheckOutcome::Skipped));
             let _ = writeln!(
                 xml,
                 "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\">",
@@ -137,10 +138,6 @@ impl SimulationReport {
     }
 }
 
-fn is_plain_skip(check: &CheckResult) -> bool {
-    check.outcome == CheckOutcome::Skipped && !check.is_failure()
-}
-
 fn append_test_case(xml: &mut String, suite: &str, check: &CheckResult) {
     let seconds = f64::from(u32::try_from(check.millis).unwrap_or(u32::MAX)) / 1_000.0;
     let _ = write!(
@@ -152,13 +149,14 @@ fn append_test_case(xml: &mut String, suite: &str, check: &CheckResult) {
     let mut details = String::new();
     append_details(&mut details, check);
     let problems = escape_xml(&check.problems.join("; "));
-    if check.is_failure() {
-        let _ = write!(xml, "<failure message=\"{problems}\">{}</failure>", escape_xml(&details));
-    } else if is_plain_skip(check) {
-        let _ = write!(xml, "<skipped message=\"{problems}\"/>");
-    } else if check.outcome == CheckOutcome::Noted {
-        let _ = write!(xml, "<system-out>{}</system-out>", escape_xml(&details));
-    }
+    let _ = match check.outcome {
+        CheckOutcome::Passed => Ok(()),
+        CheckOutcome::Failed => {
+            write!(xml, "<failure message=\"{problems}\">{}</failure>", escape_xml(&details))
+        }
+        CheckOutcome::Skipped => write!(xml, "<skipped message=\"{problems}\"/>"),
+        CheckOutcome::Noted => write!(xml, "<system-out>{}</system-out>", escape_xml(&details)),
+    };
     xml.push_str("</testcase>\n");
 }
 
@@ -192,8 +190,7 @@ fn append_details(text: &mut String, check: &CheckResult) {
     add("answer", &check.answer);
     add("expected", &check.rule);
     add("why", &check.reason);
-    let url = check.source.url.as_deref().map(|url| format!(", {url}")).unwrap_or_default();
-    add("source", &format!("{}: {}{url}", check.source.kind, check.source.title));
+    add("source", &format!("{}: {}, {}", check.source.kind, check.source.title, check.source.url));
     add("level", check.level.as_str());
 }
 
@@ -227,11 +224,7 @@ mod tests {
             rules: vec!["stored".to_owned()],
             rule: "Answer 200.".to_owned(),
             reason: "It reads it.".to_owned(),
-            source: SourceLink {
-                kind: "documented".to_owned(),
-                title: "T".to_owned(),
-                url: Some("https://x/".to_owned()),
-            },
+            source: SourceLink { kind: "documented".to_owned(), title: "T".to_owned(), url: "https://x/".to_owned() },
             request: "GET /Users".to_owned(),
             answer: "500\n\n<a & \u{1}b>".to_owned(),
             problems: vec!["status: expected 200, got 500".to_owned()],
@@ -250,16 +243,30 @@ mod tests {
     }
 
     #[test]
-    fn a_required_check_that_failed_or_was_skipped_fails_the_run() {
+    fn a_failed_check_fails_the_run_and_all_formats_have_the_same_counts() {
         use {CheckLevel::*, CheckOutcome::*};
         for (outcome, level, is_success) in [
             (Passed, Required, true),
             (Failed, Required, false),
-            (Skipped, Required, false),
+            (Skipped, Required, true),
             (Skipped, Recommended, true),
             (Noted, Recommended, true),
         ] {
-            assert_eq!(report(vec![check("a", outcome, level)]).is_success(), is_success, "{outcome:?} {level:?}");
+            let report = report(vec![check("a", outcome, level)]);
+            assert_eq!(report.is_success(), is_success, "{outcome:?} {level:?}");
+            let (failed, skipped) = (u8::from(outcome == Failed), u8::from(outcome == Skipped));
+            let text = report.summary();
+            assert!(
+                text.contains(&format!("{failed} failed")) && text.ends_with(&format!("{skipped} skipped")),
+                "{text}"
+            );
+            let json = &report.render_json()["summary"];
+            assert_eq!((&json["failed"], &json["skipped"]), (&json!(failed), &json!(skipped)), "{outcome:?} {level:?}");
+            let xml = report.render_junit();
+            let counts = format!("failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\"");
+            assert_eq!(xml.matches(&counts).count(), 2, "of the document and of the suite: {xml}");
+            let elements = (xml.matches("<failure ").count(), xml.matches("<skipped ").count());
+            assert_eq!(elements, (failed.into(), skipped.into()), "{xml}");
         }
     }
 

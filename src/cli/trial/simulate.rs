@@ -11,8 +11,8 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::output;
 use crate::simulate::{
-    CertificateTrust, ConnectOptions, Library, PlayOptions, SimulationReport, TargetServer, play_conversation,
-    request_access_token,
+    CertificateTrust, ConnectOptions, Conversation, Library, PlayOptions, SimulationReport, TargetServer, check_target,
+    play_conversation, request_access_token,
 };
 
 /// Exit code of wrong usage.
@@ -98,14 +98,20 @@ pub(in crate::cli) fn run_simulation(args: &SimulateArgs) -> anyhow::Result<Exit
             return Ok(USAGE.into());
         }
     };
-    let options = PlayOptions { filter: args.filter.clone(), keep: args.keep };
-    let played = library.conversations.iter().filter(|conversation| conversation.provider == *provider);
-    let conversations: Vec<_> =
-        played.filter_map(|conversation| play_conversation(&library, conversation, &server, &options)).collect();
-    if conversations.is_empty() {
+    let has_oauth_token = args.client_id.is_some();
+    let options = PlayOptions { filter: args.filter.clone(), keep: args.keep, has_oauth_token };
+    let is_played = |conversation: &&Conversation| conversation.provider == *provider && options.selects(conversation);
+    let played: Vec<&Conversation> = library.conversations.iter().filter(is_played).collect();
+    if played.is_empty() {
         output::print_hint("no check has that name; `rollcall simulate --list` lists all names")?;
         return Ok(USAGE.into());
     }
+    if let Err(problem) = check_target(&server) {
+        output::print_hint(&format!("{url}: {problem}"))?;
+        return Ok(USAGE.into());
+    }
+    let play = |conversation: &Conversation| play_conversation(&library, conversation, &server, &options);
+    let conversations = played.into_iter().filter_map(play).collect();
     let report = SimulationReport { provider: provider.clone(), url: url.clone(), conversations };
     write_report(args, &report)?;
     Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
