@@ -258,7 +258,11 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
+/// Parses the address and the port of a listener.
+///
+/// # Errors
+/// It is not an IP address with a port.
+pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
 }
 

@@ -6,13 +6,17 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use crate::auth::jwt::SIGNING_KEY_FILE;
 use crate::cli::output::{self, confirmation};
 use crate::cli::{Cli, config, open_existing_store};
 use crate::clock::Millis;
 use crate::jobs::replication;
-use crate::management::backups::{self, BackupError, BackupOptions, RestoreOptions, RestoreOutcome};
+use crate::management::backups::{self, BackupError, BackupOptions, DATABASE_NAME, RestoreOptions, RestoreOutcome};
 use crate::replica::RestorePoint;
 use crate::settings::{ReplicaLocation, ReplicaLocationArgs};
+
+/// What is wrong if no replica is set.
+const NO_REPLICA: &str = "the location of the replica is not set: set replica_url in the settings file of the server";
 
 #[derive(Debug, Args)]
 pub(super) struct BackupCommandArgs {
@@ -32,7 +36,7 @@ pub(super) struct RestoreCommandArgs {
     #[arg(required_unless_present = "from_replica", conflicts_with = "from_replica")]
     file: Option<PathBuf>,
     /// Restore the replica instead of a backup; its location is that of the settings
-    #[arg(long, requires = "replica_url")]
+    #[arg(long)]
     from_replica: bool,
     /// Restore the state of the replica at this time, such as 2026-07-14T09:30:00Z; default: the newest
     #[arg(long, value_name = "TIME", value_parser = parse_timestamp, requires = "from_replica")]
@@ -93,7 +97,7 @@ fn restore_replica(
     location: ReplicaLocation,
     (at, options): (Option<Timestamp>, RestoreOptions),
 ) -> anyhow::Result<RestoreOutcome> {
-    let database = folder.join("rollcall.db");
+    let database = folder.join(DATABASE_NAME);
     // In front of the transfer, which can take minutes.
     if database.exists() && !options.replace && !confirmation::can_ask() {
         return Err(BackupError::Occupied(database).into());
@@ -104,10 +108,10 @@ fn restore_replica(
     let removed = std::fs::remove_dir_all(&scratch);
     let restored = restored?;
     removed?;
-    if !folder.join("signing-key.pem").exists() {
-        output::print_line(
-            "the folder has no signing-key.pem: copy it from the other machine, or the server makes a new one",
-        )?;
+    if !folder.join(SIGNING_KEY_FILE).exists() {
+        output::print_line(&format!(
+            "the folder has no {SIGNING_KEY_FILE}: copy it from the other machine, or the server makes a new one"
+        ))?;
     }
     Ok(restored)
 }
@@ -118,7 +122,7 @@ pub(super) fn restore_database(folder: &Path, args: &RestoreCommandArgs) -> anyh
     let restored = match (&args.file, args.replica.location()) {
         (Some(file), _) => restore_file(folder, file, options)?,
         (None, Some(location)) => restore_replica(folder, location, (args.at, options))?,
-        (None, None) => anyhow::bail!("the location of the replica is not set: set --replica-url"),
+        (None, None) => anyhow::bail!("{NO_REPLICA}, or give --replica-url"),
     };
     // What Litestream knows is about the replaced database.
     replication::forget_replaced_database(folder)?;
@@ -146,7 +150,7 @@ pub(super) fn run_replica_command(cli: &Cli, command: &ReplicaCommand) -> anyhow
     let ReplicaCommand::Prove = command;
     let settings = config::load_serve_settings(cli)?;
     let Some(replica) = &settings.replica else {
-        anyhow::bail!("the database is not replicated: set --replica-url (ROLLCALL_REPLICA_URL) for the server")
+        anyhow::bail!("{NO_REPLICA}; the server replicates after its next start")
     };
     let store = open_existing_store(&settings.data_dir)?;
     let proof = replication::prove_replica(&store, &settings.data_dir, replica)?;

@@ -5,6 +5,7 @@ pub(super) mod init;
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Value, json};
 
@@ -12,6 +13,8 @@ use super::{Cli, CliCommand};
 use crate::cli::output::{self, OutputFormat};
 use crate::settings::{SettingOrigin, SettingSources, SettingValue, Settings, ValueKind};
 
+/// Exit code of wrong usage.
+const USAGE: u8 = 2;
 /// Output in place of the value of a secret.
 const MASKED: &str = "(set, not shown)";
 
@@ -62,6 +65,9 @@ pub(super) fn load_serve_settings(cli: &Cli) -> anyhow::Result<Settings> {
     let root = Cli::command();
     let sources = SettingSources::read(&root, &args)?;
     let refused = |error: clap::Error| {
+        if let Some(problem) = describe_invalid_variable(&sources, &error) {
+            return anyhow::anyhow!(problem);
+        }
         let text = error.render().to_string();
         let message = text.trim_start_matches("error: ").split("\n\nUsage").next().unwrap_or_default();
         anyhow::anyhow!("{}", message.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -153,12 +159,34 @@ fn format_example(found: &[SettingValue]) -> String {
 /// exit code.
 pub(super) fn parse_command_line(sources: &SettingSources, args: Vec<OsString>) -> Result<Cli, u8> {
     Cli::try_parse_from(sources.insert_arguments(&Cli::command(), args)).map_err(|error| {
+        if let Some(problem) = describe_invalid_variable(sources, &error) {
+            eprintln!("error: {problem}");
+            return USAGE;
+        }
         // Nothing can be reported if the terminal is closed.
         let _ = error.print();
         let (file, keys) = (sources.file.as_ref(), sources.keys_from_file().join(", "));
         if let Some(file) = file.filter(|_| error.use_stderr() && !keys.is_empty()) {
             eprintln!("note: {} sets {keys}", file.display());
         }
-        u8::try_from(error.exit_code()).unwrap_or(2)
+        u8::try_from(error.exit_code()).unwrap_or(USAGE)
+    })
+}
+
+/// If the invalid value is that of an environment variable, returns what is wrong with it. clap would name the flag, and print
+/// the value of a secret.
+fn describe_invalid_variable(sources: &SettingSources, error: &clap::Error) -> Option<String> {
+    if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        return None;
+    }
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
+    let flag = argument.strip_prefix("--")?.split([' ', '=', '[']).next()?;
+    let found = sources.found.iter().find(|found| found.setting.flag() == flag)?;
+    let SettingOrigin::Variable(name) = &found.origin else { return None };
+    let refused = found.values.iter().find_map(|value| Some((value, found.setting.validate(value).err()?)));
+    Some(match refused {
+        Some((_, rule)) if found.setting.is_secret() => format!("the environment variable {name} is not valid: {rule}"),
+        Some((value, rule)) => format!("the environment variable {name} is not valid: {value:?}: {rule}"),
+        None => format!("the environment variable {name} is not valid: write true or false"),
     })
 }

@@ -1,10 +1,12 @@
 //! `rollcall health`: a health check for container engines and monitors that run a command.
 
+use std::error::Error as _;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::Args;
 use reqwest::{Client, Response, redirect};
 
@@ -20,7 +22,7 @@ pub(super) struct HealthArgs {
     #[arg(long, value_parser = settings::parse_public_url)]
     url: Option<String>,
     /// Address and port that `serve` listens on; default: 127.0.0.1:8080, or port 443 with --domain
-    #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN", value_parser = settings::parse_address)]
     listen: Option<SocketAddr>,
     /// Domain of `serve`; with it, the default port is 443
     #[arg(long = "domain", value_name = "NAME", env = "ROLLCALL_DOMAIN", value_delimiter = ',')]
@@ -42,12 +44,27 @@ pub(super) fn check_health(args: HealthArgs) -> anyhow::Result<ExitCode> {
             // The certificate is issued for a name and not for this address. The request contains no secret.
             request_local(&client.tls_danger_accept_invalid_certs(true).build()?, listen).await
         };
-        let answer = answer.with_context(|| format!("{url} does not answer"))?;
+        let answer = answer.map_err(|problem| anyhow!("{}", describe_failure(&url, &problem)))?;
         let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
         anyhow::ensure!(status.is_success(), "{url} answers {status}: {}", text.trim());
         output::print_line("ready")?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Why a server did not answer, with the error of the operating system and the fix. The libraries repeat the URL and name their
+/// own layers.
+fn describe_failure(url: &str, problem: &reqwest::Error) -> String {
+    let mut why = "no valid answer".to_owned();
+    let mut cause = problem.source();
+    while let Some(error) = cause {
+        why = error.to_string();
+        cause = if error.is::<io::Error>() { None } else { error.source() };
+    }
+    if problem.is_timeout() {
+        why = format!("no answer in {} s", ANSWER_TIMEOUT.as_secs());
+    }
+    format!("{url} does not answer: {why}. Start the server, or name its address with --url or --listen")
 }
 
 /// Sends the request over plain HTTP, and over TLS if the server does not answer plain HTTP.

@@ -343,16 +343,34 @@ pub fn fetch_replica(
 ) -> anyhow::Result<(PathBuf, PathBuf)> {
     let program = LitestreamProgram::find(&location)?;
     // Only the location matters for a restore.
+    let url = location.url.clone();
     let settings = ReplicaSettings { location, retention: CONTENT_INTERVAL, snapshot_interval: CONTENT_INTERVAL };
-    let folder = data_dir.canonicalize().with_context(|| data_dir.display().to_string())?.join("replica-restore");
+    let folder = data_dir.canonicalize().with_context(|| {
+        format!("the data folder {} cannot be used; create it, or name another one with --data-dir", data_dir.display())
+    })?;
+    let folder = folder.join("replica-restore");
     let file = prepare_scratch_file(&folder)?;
     let mut files = ReplicaFiles::in_folder(data_dir)?;
     files.configuration = folder.join("litestream.yml");
-    let fetched = write_configuration(&files, &settings)
-        .map_err(anyhow::Error::from)
-        .and_then(|()| Ok(program.restore_database(&files, &file, point, &AtomicBool::new(false))?));
+    let fetched = write_configuration(&files, &settings).map_err(anyhow::Error::from).and_then(|()| {
+        let restored = program.restore_database(&files, &file, point, &AtomicBool::new(false));
+        restored.map_err(|problem| describe_failed_restore(problem, &url, point))
+    });
     fetched.inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
     Ok((folder, file))
+}
+
+/// The message of a restore that failed, with the replica and the fix.
+fn describe_failed_restore(problem: ProgramError, url: &str, point: RestorePoint) -> anyhow::Error {
+    match (problem, point) {
+        (ProgramError::Empty, RestorePoint::Newest) => anyhow::anyhow!(
+            "the replica {url} has no copy of the database: compare the URL with that of the server, whose first copy is complete some seconds after its start"
+        ),
+        (ProgramError::Empty, RestorePoint::At(time)) => anyhow::anyhow!(
+            "the replica {url} has no copy of the database of {time} or earlier: give a later time with --at, or compare the URL with that of the server"
+        ),
+        (problem, _) => anyhow::Error::from(problem).context(format!("the replica {url} cannot be restored")),
+    }
 }
 
 /// Removes what Litestream has stored about a database that a restore has replaced: it begins with a complete copy of the new one.

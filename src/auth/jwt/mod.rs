@@ -15,7 +15,7 @@ pub use crate::auth::jwt::client_assertion::{AssertionRules, VerifiedAssertion, 
 pub use crate::auth::jwt::client_keys::ClientKeys;
 pub use crate::auth::jwt::id_token::{IdTokenRules, IdTokens};
 pub use crate::auth::jwt::keys::check_key_set;
-pub use crate::auth::jwt::own_tokens::{OpenKeyError, OwnToken, SigningKey, TokenGrant, TokenKind};
+pub use crate::auth::jwt::own_tokens::{OpenKeyError, OwnToken, SIGNING_KEY_FILE, SigningKey, TokenGrant, TokenKind};
 pub use crate::auth::jwt::token::{TokenClaims, TokenRejection, string_claim, string_values};
 pub use crate::auth::jwt::user_tokens::{TokenUser, TokenValidationError, UserTokens};
 

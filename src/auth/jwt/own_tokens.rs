@@ -21,7 +21,7 @@ use crate::clock::Millis;
 use crate::model::permission::Permissions;
 
 /// Name of the key file in the data folder.
-const FILE: &str = "signing-key.pem";
+pub const SIGNING_KEY_FILE: &str = "signing-key.pem";
 /// Permission bits of group and others.
 const OTHERS_ANY: u32 = 0o077;
 
@@ -132,7 +132,7 @@ impl SigningKey {
     /// # Errors
     /// The key cannot be read, created or used; see [`OpenKeyError`].
     pub fn open(folder: &Path) -> Result<Self, OpenKeyError> {
-        let path = folder.join(FILE);
+        let path = folder.join(SIGNING_KEY_FILE);
         let failed = |problem| OpenKeyError::Io { path: path.clone(), problem };
         match fs::symlink_metadata(&path) {
             Ok(found) if !found.is_file() => return Err(OpenKeyError::Unusable(path)),

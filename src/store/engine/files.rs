@@ -11,7 +11,8 @@ use crate::clock::Millis;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::service::boot_record::{self, LOCK_NAME};
 
-const DATABASE_NAME: &str = "rollcall.db";
+/// Name of the database file in the data folder.
+pub const DATABASE_NAME: &str = "rollcall.db";
 /// A restored copy before it replaces the database.
 const INCOMING_NAME: &str = "rollcall.db.incoming";
 /// Says that a database exists.

@@ -98,8 +98,36 @@ fn a_server_without_litestream_refuses_and_says_how_to_install_it() {
     let output = serve_with_refuses(&folder.path().join("data"), &flags, Duration::from_secs(20));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("/nonexistent/litestream was not found") && said.contains("litestream.io/install"), "{said}");
-    let output = rollcall(folder.path(), &["restore", "--from-replica"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--replica-url"));
+    for (arguments, named) in
+        [(&["restore", "--from-replica"][..], "--replica-url"), (&["replica", "prove"], "next start")]
+    {
+        let output = rollcall(folder.path(), arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+        assert!(said.contains("set replica_url in the settings file") && said.contains(named), "{said}");
+    }
+}
+
+#[test]
+fn an_empty_replica_and_an_absent_data_folder_are_named_in_one_sentence() {
+    if !litestream::is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}/replica", folder.path().display());
+    let restore = |data: &Path, more: &[&str]| {
+        let output = rollcall(data, &[&["restore", "--from-replica", "--replica-url", &url][..], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+        said
+    };
+    let data = folder.path().join("data");
+    assert!(restore(&data, &[]).contains("create it, or name another one with --data-dir: No such file or directory"));
+    std::fs::create_dir(&data).unwrap();
+    assert!(restore(&data, &[]).contains(&format!("the replica {url} has no copy of the database: compare the URL")));
+    let said = restore(&data, &["--at", "2001-01-01T00:00:00Z"]);
+    assert!(said.contains("of 2001-01-01T00:00:00Z or earlier: give a later time with --at"), "{said}");
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "nothing stays");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The file of an account: a SQLite database with the rows of each table, and a manifest that says what they are.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use rusqlite::types::{Value, ValueRef};
@@ -111,6 +113,9 @@ pub enum AccountFileError {
     /// Its content was changed.
     #[error("it is damaged: its digest does not match its content; copy it again")]
     Damaged,
+    /// It cannot be opened.
+    #[error("{0}")]
+    Io(#[from] io::Error),
     /// It cannot be read.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -135,6 +140,10 @@ impl AccountFile {
     /// # Errors
     /// [`AccountFileError`].
     pub fn open(path: &Path) -> Result<Self, AccountFileError> {
+        // SQLite does not report why a file cannot be opened.
+        if !File::open(path)?.metadata()?.is_file() {
+            return Err(AccountFileError::Foreign);
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags_and_vfs(path, flags, c"unix")?;
         let application: i32 = connection
