@@ -1,7 +1,9 @@
-"""Generates typed clients from the OpenAPI document of the server given as argument, and runs the programs of docs/clients.md.
+"""Runs the commands and the programs of docs/clients.md against the server given as argument: typed clients are generated from the
+OpenAPI document, and used.
 
-The environment has an API key of the operator (KEY). A warning of a generator or a type error is a failure, and so is a program
-that prints something else than the document shows.
+The environment has an API key of the operator (KEY) and the program (PROGRAM). A warning of a generator or a type error is a
+failure, and so is a program that prints something else than the document shows. The commands that install packages are not run:
+their packages and versions must be those of the tests.
 """
 
 import json
@@ -10,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ BIN = Path(sys.executable).parent
 
 def run(folder: Path, *command: str | Path, **variables: str) -> str:
     """Returns what a command prints; a failure ends the run."""
-    environment = {**os.environ, **variables, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    environment = {**os.environ, **variables, "PATH": f"{folder / 'bin'}:{BIN}:{os.environ['PATH']}"}
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     if ended.returncode != 0:
         sys.exit(f"FAIL {' '.join(map(str, command))}\n{ended.stdout}{ended.stderr}")
@@ -48,22 +49,36 @@ def compare(language: str, output: Block, printed: str) -> None:
     print(f"ok   the {language} client is generated without a warning, has the right types, and works")
 
 
-def check_versions() -> None:
-    """The document must install the versions that are tested."""
-    text = DOCUMENT.read_text()
+def list_tested_packages() -> dict[str, set[str]]:
+    """The packages of the tests with their versions, by the command that installs them."""
     pinned = (HERE.parent / "suites/requirements.txt").read_text().split()
-    wanted = [line for line in pinned if line.startswith(("openapi-python-client==", "httpx=="))]
     packages = json.loads((HERE / "package.json").read_text())["dependencies"]
-    wanted += [f"{name}@{version}" for name, version in packages.items()]
-    absent = [version for version in wanted if version not in text]
-    if absent:
-        sys.exit(f"FAIL docs/clients.md does not name the tested versions {absent}")
+    return {
+        "pip install": {line for line in pinned if line.startswith(("openapi-python-client==", "httpx=="))},
+        "npm install": {f"{name}@{version}" for name, version in packages.items()},
+    }
+
+
+def run_commands(folder: Path, language: str) -> str:
+    """Runs the commands in front of the program in this language as they are printed, and returns their output."""
+    blocks = read_blocks(DOCUMENT)
+    at = next(number for number, block in enumerate(blocks) if block.language == language)
+    commands = blocks[at - 1]
+    if not commands.is_shell:
+        sys.exit(f"FAIL docs/clients.md:{commands.line}: the commands for {language} are not in front of its program")
+    printed = ""
+    for line in commands.text.splitlines():
+        tested = next((names for begin, names in list_tested_packages().items() if line.startswith(begin)), None)
+        if tested is None:
+            printed += run(folder, "bash", "-ec", line)
+        elif set(line.split()[2:]) != tested:
+            sys.exit(f"FAIL docs/clients.md:{commands.line}: {line!r} does not install what is tested: {sorted(tested)}")
+    return printed
 
 
 def check_python(folder: Path, variables: dict[str, str]) -> None:
     program, output = find_program("python")
-    generate = ["openapi-python-client", "generate", "--path", "openapi.json", "--output-path", "rollcall_client"]
-    printed = run(folder, *generate, "--meta", "none", "--fail-on-warning")
+    printed = run_commands(folder, "python")
     if "warning" in printed.lower():
         sys.exit(f"FAIL openapi-python-client warns:\n{printed}")
     (folder / "example.py").write_text(program.text)
@@ -77,21 +92,20 @@ def check_typescript(folder: Path, variables: dict[str, str]) -> None:
     for name in ("package.json", "tsconfig.json"):
         shutil.copy(HERE / name, folder)
     (folder / "node_modules").symlink_to(HERE / "node_modules")
-    printed = run(folder, "node_modules/.bin/openapi-typescript", "openapi.json", "--output", "rollcall.d.ts")
+    (folder / "example.ts").write_text(program.text)
+    printed = run_commands(folder, "ts")
     if "warning" in printed.lower() or "⚠" in printed:
         sys.exit(f"FAIL openapi-typescript warns:\n{printed}")
-    (folder / "example.ts").write_text(program.text)
     run(folder, "node_modules/.bin/tsc", "--project", "tsconfig.json")
     compare("TypeScript", output, run(folder, "node", "example.js", **variables))
 
 
 def main(address: str) -> None:
-    check_versions()
     variables = {"ROLLCALL_URL": address, "ROLLCALL_KEY": os.environ["KEY"]}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with urllib.request.urlopen(f"{address}/openapi.json", timeout=20) as answer:
-            (folder / "openapi.json").write_bytes(answer.read())
+        (folder / "bin").mkdir()
+        (folder / "bin/rollcall").symlink_to(Path(os.environ["PROGRAM"]).resolve())
         check_python(folder, variables)
         check_typescript(folder, variables)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SHELL = ("sh", "bash", "shell", "console")
 OPENING = re.compile(r"^( *)(`{3,}|~{3,})\s*(.*)$")
-MARKER = re.compile(r"^ *<!-- (not run|runs until it is interrupted|stays running)(?::\s*(.*?))? *-->$")
+MARKER = re.compile(r"^ *<!-- (not run|runs until it is interrupted|stays running|runs twice)(?::\s*(.*?))? *-->$")
 
 
 @dataclass

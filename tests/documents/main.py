@@ -10,6 +10,7 @@ front of a block changes that:
 - `<!-- not run: REASON -->`: it cannot run here.
 - `<!-- runs until it is interrupted -->`: it is a server. It must start, and Ctrl-C must end it without an error.
 - `<!-- stays running -->`: the same, and the next blocks use it, until another block with one of these two markers.
+- `<!-- runs twice -->`: a reader may paste it again, so it must print the same a second time.
 
 JSON and YAML blocks must be valid, and TOML blocks are checked as settings files.
 """
@@ -65,6 +66,9 @@ def check_data(file: Path, block: Block) -> str:
 
 def run_block(shell: Shell, block: Block, number: int) -> tuple[int, str]:
     """Runs one shell block; returns the exit code and what it printed."""
+    if block.marker == "runs twice":
+        code, printed = shell.run(block.text, number)
+        return shell.run(block.text, number) if code == 0 else (code, printed)
     if not block.marker:
         return shell.run(block.text, number)
     code, printed = shell.start(block.text, number, READY)

@@ -67,7 +67,7 @@ fn health_distinguishes_a_running_server_from_a_stopped_one() {
     let unknown = rollcall(directory.path(), &["health", "--url", "http://host.invalid:1"]);
     let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
     assert!(unknown.status.code() == Some(1) && said.matches("host.invalid").count() == 1, "{said}");
-    assert!(["request", "client error", "connect error"].iter().all(|word| !said.contains(word)), "{said}");
+    assert!(["request", "client error", "connect error"].iter().all(|part| !said.contains(part)), "{said}");
 }
 
 #[test]

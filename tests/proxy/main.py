@@ -1,5 +1,5 @@
 """Tests Rollcall behind real proxies, configured as in packaging/examples; only ports, certificates and parts that
-need the internet are replaced. Usage: main.py ROLLCALL [nginx|caddy ...]
+need the internet are replaced. Usage: main.py ROLLCALL [nginx|caddy|cells-nginx|cells-haproxy ...]
 
 The proxy calls from 127.0.0.1, which is trusted; clients call from 127.0.0.2 and 127.0.0.3, which are not.
 """
@@ -53,14 +53,15 @@ def until(what, condition, seconds=15):
 class Server:
     """The server, and the command line on its data."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, account="acme"):
         self.program, self.data, self.port = program, str(folder / "data"), free_port()
         flags = ["--listen", f"127.0.0.1:{self.port}", "--public-url", URL, "--trusted-proxies", "127.0.0.1"]
         log = open(folder / "rollcall.log", "w", encoding="utf-8")
         arguments = [program, "serve", "--data-dir", self.data, *flags]
         self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=log)
         until("rollcall", lambda: socket.create_connection(("127.0.0.1", self.port), 1))
-        made = self.command("configuration", "create", "--account", "acme", "--source", "other", "--output", "json")
+        made = self.command("configuration", "create", "--account", account, "--source", "other", "--output", "json")
+        self.account = account
         self.configuration = json.loads(made)
         self.key = json.loads(self.command("api-key", "create", "--name", "test", "--output", "json"))["secret"]
         self.command("admin", "create", "--email", "ada@example.com", "--role", "owner", given=PASSWORD + "\n")
@@ -126,14 +127,18 @@ class Proxy:
 
 
 class Nginx(Proxy):
+    example = "nginx.conf"
+
+    def replace_upstream(self, text):
+        return text.replace("127.0.0.1:8080;", f"127.0.0.1:{self.upstream};")
+
     def command_line(self):
-        text = (EXAMPLES / "nginx.conf").read_text(encoding="utf-8")
+        text = self.replace_upstream((EXAMPLES / self.example).read_text(encoding="utf-8"))
         # In its second block, for port 80, only the port is replaced.
         text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;")
         text = text.replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
         text = re.sub(r" *listen \[::\]:\d+( ssl)?;\n", "", text)
         text = text.replace("/etc/ssl/scim.example.com/", f"{self.folder}/")
-        text = text.replace("127.0.0.1:8080;", f"127.0.0.1:{self.upstream};")
         spaces = "".join(
             f"{kind}_temp_path {self.folder}/{kind};\n" for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         )
@@ -153,6 +158,103 @@ class Caddy(Proxy):
         path = self.folder / "Caddyfile"
         path.write_text("{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + text, encoding="utf-8")
         return ["caddy", "run", "--config", str(path), "--adapter", "caddyfile"]
+
+
+class CellsNginx(Nginx):
+    """nginx in front of two instances. The upstream is that of both, by name."""
+
+    example = "cells-nginx.conf"
+
+    def replace_upstream(self, text):
+        (self.folder / "cells.map").write_text(write_map(self.upstream, self.folder, "nginx"), encoding="utf-8")
+        text = text.replace("/etc/nginx/cells.map", f"{self.folder}/cells.map")
+        return replace_instances(text, self.upstream)
+
+
+class CellsHaproxy(Proxy):
+    """HAProxy in front of two instances."""
+
+    def command_line(self):
+        text = (EXAMPLES / "cells-haproxy.cfg").read_text(encoding="utf-8")
+        for keys in ["cells", "accounts"]:
+            more = ["--keys", "accounts"] if keys == "accounts" else []
+            (self.folder / f"{keys}.map").write_text(write_map(self.upstream, self.folder, "haproxy", *more), encoding="utf-8")
+            text = text.replace(f"/etc/haproxy/{keys}.map", f"{self.folder}/{keys}.map")
+        both = self.folder / "both.pem"
+        both.write_text(self.certificate.read_text() + self.key.read_text(), encoding="utf-8")
+        text = text.replace("bind :443 ssl crt /etc/haproxy/scim.example.com.pem", f"bind 127.0.0.1:{self.port} ssl crt {both}")
+        path = self.folder / "haproxy.cfg"
+        path.write_text(replace_instances(text, self.upstream), encoding="utf-8")
+        # Ends with an error, and its text, if the file is not valid or has a warning.
+        run("haproxy", "-c", "-dW", "-f", str(path))
+        return ["haproxy", "-db", "-f", str(path)]
+
+
+def replace_instances(text, servers):
+    """Replaces the addresses of the example by those of the servers."""
+    for address, server in zip(["10.0.0.1:8080", "10.0.0.2:8080"], servers.values()):
+        assert text.count(address) == 1, address
+        text = text.replace(address, f"127.0.0.1:{server.port}")
+    return text
+
+
+def write_map(servers, folder, form, *more):
+    """Returns the map that the command makes from the lists of both instances."""
+    instances = ""
+    for name, server in servers.items():
+        (folder / f"{name}.json").write_text(server.command("account", "list", "--output", "json"), encoding="utf-8")
+        instances += f'[[instance]]\nname = "{name}"\naccounts = "{name}.json"\n'
+    (folder / "instances.toml").write_text(instances, encoding="utf-8")
+    program = next(iter(servers.values())).program
+    return run(program, "cells", "map", str(folder / "instances.toml"), "--format", form, *more)
+
+
+class CellChecks:
+    """Rules of a proxy in front of several instances."""
+
+    def __init__(self, servers, proxy):
+        self.servers, self.proxy = servers, proxy
+
+    def scim(self, server, path, prefix="", **headers):
+        base = f"{prefix}/directory/resources/scim/v2.0/{server.configuration['id']}"
+        named = {"Authorization": f"Bearer {server.configuration['token']}", "Content_Type": "application/scim+json"}
+        return self.proxy.ask("GET", base + path, **{**named, **headers})
+
+    def check_each_provisioning_url_reaches_the_instance_of_its_account(self):
+        for server in self.servers.values():
+            assert self.scim(server, "/Users").status == 200, server.account
+            # The instance has the row of its own configuration only.
+            assert json.loads(self.scim(server, "/Users").body)["totalResults"] == 0
+
+    def check_urls_of_frontegg_reach_it_too(self):
+        for server in self.servers.values():
+            assert self.scim(server, "/Users", prefix="/frontegg").status == 200, server.account
+
+    def check_other_requests_go_to_the_first_instance(self):
+        assert self.proxy.ask("GET", "/readyz").status == 200
+        unknown = "/directory/resources/scim/v2.0/01890a5d-ac96-774b-bcce-b302099a8057/Users"
+        assert self.proxy.ask("GET", unknown, Authorization="Bearer x").status == 401
+
+    def check_the_request_log_has_the_callers_address(self):
+        for server in self.servers.values():
+            lies = {"X_Forwarded_For": "1.2.3.4", "Forwarded": "for=1.2.3.4"}
+            assert self.scim(server, "/Users", **lies).status == 200
+            time.sleep(0.7)
+            path = f"/directory/resources/v1/configurations/scim2/{server.configuration['id']}/requests?limit=1"
+            client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+            client.request("GET", path, headers={"Authorization": f"Bearer {server.key}", "frontegg-tenant-id": server.account})
+            newest = json.loads(client.getresponse().read())["items"][0]
+            assert newest["address"] == HERE, newest
+
+
+class HaproxyCellChecks(CellChecks):
+    """The example of HAProxy also has a map of accounts."""
+
+    def check_a_call_of_the_management_api_reaches_the_instance_of_its_account(self):
+        for server in self.servers.values():
+            named = {"Authorization": f"Bearer {server.key}", "frontegg_tenant_id": server.account}
+            answer = self.proxy.ask("GET", "/directory/resources/v1/configurations/scim2", **named)
+            assert [one["id"] for one in json.loads(answer.body)] == [server.configuration["id"]], answer.body
 
 
 class Checks:
@@ -282,35 +384,58 @@ def user(name):
     return {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": name}
 
 
+def check_cells(kind, program):
+    """Checks a proxy in front of two instances; returns the number of failures."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder, servers, proxy = pathlib.Path(folder), {}, None
+        try:
+            for name, account in [("cell-old", "acme"), ("cell-new", "globex")]:
+                (folder / name).mkdir()
+                servers[name] = Server(program, folder / name, account)
+            proxy = kind(folder, servers)
+            checks = HaproxyCellChecks if kind is CellsHaproxy else CellChecks
+            return run_checks(kind, checks(servers, proxy))
+        finally:
+            for one in [proxy, *servers.values()]:
+                if one is not None:
+                    one.stop()
+
+
+def run_checks(kind, checks):
+    failed = 0
+    for name in [name for name in dir(checks) if name.startswith("check_")]:
+        begun = time.monotonic()
+        try:
+            getattr(checks, name)()
+            result = "ok"
+        except Exception as problem:  # A failed check does not stop the others.
+            failed += 1
+            result = f"FAILED at line {problem.__traceback__.tb_next.tb_lineno}: {problem!r}"[:2000]
+        print(f"{kind.__name__.lower()}: {name[6:].replace('_', ' ')}: {result} ({time.monotonic() - begun:.1f} s)")
+    return failed
+
+
 def check(kind, program):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         server = proxy = None
-        failed = 0
         try:
             server = Server(program, folder)
             proxy = kind(folder, server.port)
-            checks = Checks(server, proxy)
-            for name in [name for name in dir(checks) if name.startswith("check_")]:
-                begun = time.monotonic()
-                try:
-                    getattr(checks, name)()
-                    result = "ok"
-                except Exception as problem:  # A failed check does not stop the others.
-                    failed += 1
-                    result = f"FAILED at line {problem.__traceback__.tb_next.tb_lineno}: {problem!r}"[:2000]
-                print(f"{kind.__name__.lower()}: {name[6:].replace('_', ' ')}: {result} ({time.monotonic() - begun:.1f} s)")
+            return run_checks(kind, Checks(server, proxy))
         finally:
             for one in [proxy, server]:
                 if one is not None:
                     one.stop()
-        return failed
 
 
 def main():
     program, *selected = sys.argv[1:]
-    kinds = {"nginx": Nginx, "caddy": Caddy}
-    failed = sum(check(kinds[name], os.path.abspath(program)) for name in selected or kinds)
+    program = os.path.abspath(program)
+    kinds, cells = {"nginx": Nginx, "caddy": Caddy}, {"cells-nginx": CellsNginx, "cells-haproxy": CellsHaproxy}
+    failed = 0
+    for name in selected or [*kinds, *cells]:
+        failed += check(kinds[name], program) if name in kinds else check_cells(cells[name], program)
     sys.exit(1 if failed else 0)
 
 
