@@ -17,6 +17,7 @@ JSON and YAML blocks must be valid, and TOML blocks are checked as settings file
 
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -134,9 +135,30 @@ def run_blocks(file: Path, shell: Shell) -> int:
     return 0
 
 
+def check_sources(text: str) -> list[str]:
+    """What is wrong with the sources of docs/comparison.md: each statement about another product has the number of a source."""
+    body, _, sources = text.partition("## Sources")
+    listed = set(re.findall(r"^(\d+)\. ", sources, re.MULTILINE))
+    used = set(re.findall(r"\[(\d+)\]", body))
+    problems = [f"the source [{number}] is not both listed and used" for number in sorted(listed ^ used)]
+    for line in body.splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+        if line.startswith("| ") and cells[0] not in ("", "---") and len(cells) == 6:
+            problems += [f"{cells[0]}: {cell!r} has no source" for cell in cells[2:5] if not re.search(r"\[\d+\]|^not stated$", cell)]
+    for product in ("WorkOS Directory Sync", "Ory Polis", "Frontegg"):
+        section = body.split(f"## {product}\n")[1].split("\n## ")[0]
+        for item in re.split(r"\n\n|\n- ", section.strip()):
+            if not re.search(r"\[\d+\]|^\*\*Moving from it", item):
+                problems.append(f"{product}: {item[:60]!r} has no source")
+    return problems
+
+
 def check_documents(files: list[Path]) -> int:
     """Checks what needs no sandbox; returns the number of failures."""
     failures, not_run = 0, []
+    for problem in check_sources((REPOSITORY / "docs/comparison.md").read_text()):
+        failures += 1
+        print(f"FAIL docs/comparison.md: {problem}")
     for file in files:
         blocks = read_blocks(file)
         for at, block in enumerate(blocks):
