@@ -141,8 +141,9 @@ pub(in crate::cli) fn run_demo(args: DemoArgs) -> anyhow::Result<()> {
     // Ends soon: the server refuses its connections.
     let _ = traffic.map(thread::JoinHandle::join);
     store.close();
-    let state = if folder.is_temporary { "removed" } else { "stays in" };
-    Ok(output::print_line(&format!("the demo has ended; its data {state} {}", folder.path.display()))?)
+    let path = folder.path.display();
+    let state = if folder.is_temporary { format!("{path} is removed") } else { format!("its data stays in {path}") };
+    Ok(output::print_line(&format!("the demo has ended; {state}"))?)
 }
 
 /// Ends the server when its terminal is closed. A server that is no demo reloads its certificate at this signal.
