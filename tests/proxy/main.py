@@ -331,7 +331,8 @@ class Checks:
         body = json.dumps(user("large")).encode()
         assert self.scim("POST", "/Users", body.ljust(8 * MIB)).status == 201
         try:
-            assert self.scim("POST", "/Users", body.ljust(8 * MIB + 1)).status == 413
+            # 502: the server has answered and closed the connection while Caddy was still sending.
+            assert self.scim("POST", "/Users", body.ljust(8 * MIB + 1)).status in (413, 502)
         except OSError:
             pass  # Refused before it was sent.
 
