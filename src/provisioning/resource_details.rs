@@ -87,6 +87,11 @@ pub fn find_resource_name(
     Ok(payload.get("before").and_then(extract_name))
 }
 
+/// Returns the number of groups of a resource, also through nested groups.
+pub fn count_groups(at: &Snapshot<'_>, stored: &StoredResource) -> Result<usize> {
+    Ok(members::list_effective_groups(at, stored, None)?.map_or(0, |groups| groups.len()))
+}
+
 /// Parses the document of a resource, or the payload of an event.
 pub fn parse_stored_json(subject: &str, text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|problem| Error::undecodable(format_args!("stored text of {subject}"), problem))

@@ -28,19 +28,21 @@ const localise = (part) => {
       : at.toLocaleTimeString(undefined, { timeStyle: clock || "medium" });
   }
   // Days of a log begin at midnight in the zone of the browser.
-  for (const body of part.querySelectorAll("tbody[data-days]")) {
-    const heading = body.querySelector("tr.day");
-    if (!heading || body.querySelector("time[data-zoned]")) { continue; }
-    for (const row of body.querySelectorAll("tr.day")) { row.remove(); }
+  for (const table of part.querySelectorAll("table[data-days]")) {
+    const heading = table.querySelector("tr.day");
+    if (!heading || table.querySelector("time[data-zoned]")) { continue; }
+    const rows = [...table.querySelectorAll("tbody > tr:not(.day)")];
+    for (const body of [...table.tBodies]) { body.remove(); }
     let last = "";
-    for (const row of body.querySelectorAll("tr")) {
+    for (const row of rows) {
       const day = new Date(row.querySelector("time").dateTime).toLocaleDateString(undefined, { dateStyle: "full" });
       if (day !== last) {
         const copy = heading.cloneNode(true);
         copy.firstElementChild.textContent = day;
-        row.before(copy);
+        table.createTBody().append(copy);
       }
       last = day;
+      table.tBodies[table.tBodies.length - 1].append(row);
     }
   }
 };
@@ -67,6 +69,7 @@ for (const field of document.querySelectorAll("input[name=zone][type=hidden]")) 
 document.getElementById("problems")?.focus();
 
 // The page says how often it is updated while something is expected. A hidden page waits.
+let seconds = Number(document.body.dataset.refresh);
 const update = async () => {
   const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Refresh": "1" } });
   // The page has ended, or a secret on it: the server says why.
@@ -85,10 +88,10 @@ const update = async () => {
     const isUsed = part.contains(document.activeElement);
     if (next && !isUsed && next.innerHTML !== part.innerHTML) { part.replaceChildren(...next.childNodes); }
   }
-  return Number(fresh.body.dataset.refresh) > 0;
+  seconds = Number(fresh.body.dataset.refresh);
+  return seconds > 0;
 };
 
-const seconds = Number(document.body.dataset.refresh);
 const schedule = () => setTimeout(async () => {
   const goesOn = document.hidden || await update().catch(() => true);
   if (goesOn) { schedule(); }

@@ -6,6 +6,7 @@ import { holdConnection, rejectHold } from "./holds.mjs";
 import { Keyboard, Mouse } from "./input_methods.mjs";
 import { SEEN, POISON, attributes } from "./injection_names.mjs";
 import { addFederatedClient, addSecretClient, manageOauthClients, setUpWithClient } from "./oauth.mjs";
+import { homeUpdates, listsOnPhone } from "./lists.mjs";
 import { start, stopAll } from "./program.mjs";
 import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";
@@ -188,6 +189,14 @@ parts.push(part("a hold by keyboard", {}, async ({ page, server }) => {
   const connection = await connect(page, hand, { provider: /Okta/, account: "acme", name: "Okta of Acme" });
   await holdConnection(page, hand, connection);
   await rejectHold(page, hand, connection);
+}));
+
+parts.push(part("lists on a phone", { hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 }, javaScriptEnabled: false }, async ({ page, server, watch }) => {
+  await listsOnPhone(page, new Mouse(page), server, watch);
+}));
+
+parts.push(part("the home page updates itself", {}, async ({ page, server }) => {
+  await homeUpdates(page, new Mouse(page), server);
 }));
 
 parts.push(part("every page", {}, async ({ page, server, watch, open }) => {

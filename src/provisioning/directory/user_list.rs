@@ -1,9 +1,9 @@
 //! The users of all configurations of an account scope, as one list in several orders, and the numbers of its filters. What a page
 //! costs depends neither on the number of users nor on the position of the page: orders are those of indexes, and at most
-//! [`COUNTED_MAX`] users are compared.
+//! [`COUNTED_MAX`] users are compared. A search reads at most [`MATCHES_MAX`] users, of which a page is then a part.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::ops::ControlFlow;
 
 use crate::clock::Millis;
@@ -14,11 +14,18 @@ use crate::provisioning::directory::DirectoryResource;
 use crate::scim::fold;
 use crate::store::Snapshot;
 use crate::store::tables::directory::user_scan::{self, ScannedUser};
-use crate::store::tables::directory::{self, DirectorySource};
+use crate::store::tables::directory::{self, DirectorySource, prefix_search};
+use crate::store::tables::resources::ResourceCollection;
 use crate::store::tables::{resources, usage};
 
 /// Most users that are counted one by one, or compared for a page.
 pub const COUNTED_MAX: usize = 10_000;
+/// Most users that a search finds for a list. An export has all of them.
+pub const MATCHES_MAX: usize = 2_000;
+/// Most users of one configuration that a search finds for an export.
+const EXPORTED_MATCHES_MAX: usize = 1_000_000;
+/// The beginning of an id is searched from this length on: ids begin with the time, so a shorter text fits too many.
+pub const ID_PREFIX_MIN: usize = 8;
 /// Maximum number of configurations that one page reads. In the order of configurations, the next page reads others.
 pub const SOURCES_MAX: u32 = 1_000;
 
@@ -37,20 +44,32 @@ pub enum UserOrder {
 /// Selects users.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserFilter {
-    /// Only users whose `userName` starts with this text, normalized for comparison. Empty for all.
-    prefix: String,
+    /// Only users whose `userName`, `displayName`, e-mail address, `externalId` or id starts with this text. Empty for all.
+    text: String,
+    /// The text, normalized for comparison.
+    key: String,
     /// Only users that are active, or that are not.
     pub active: Option<bool>,
 }
 
 impl UserFilter {
-    /// Selects users whose `userName` starts with a text.
+    /// Selects users by the beginning of a name, an e-mail address or an id.
     pub fn new(text: &str, active: Option<bool>) -> Self {
-        Self { prefix: fold::fold_case(text).into_owned(), active }
+        Self { text: text.to_owned(), key: fold::fold_case(text).into_owned(), active }
     }
 
-    fn matches(&self, user: &ScannedUser) -> bool {
-        user.name.starts_with(&self.prefix) && self.active.is_none_or(|active| active == user.is_active)
+    fn has_text(&self) -> bool {
+        !self.text.is_empty()
+    }
+
+    /// The beginning of an id, if the text can be one.
+    fn id_prefix(&self) -> Option<String> {
+        let is_id = self.text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        (is_id && self.text.len() >= ID_PREFIX_MIN).then(|| self.text.to_ascii_lowercase())
+    }
+
+    fn matches_state(&self, user: &ScannedUser) -> bool {
+        self.active.is_none_or(|active| active == user.is_active)
     }
 }
 
@@ -133,6 +152,17 @@ impl UserCounts {
     }
 }
 
+/// The users that a filter selects: their numbers, and those that a search has found.
+#[derive(Debug, Default)]
+pub struct UserSelection {
+    /// The numbers for the filters on `active`.
+    pub counts: UserCounts,
+    /// The users that a search has found, whatever their state, each with its configuration. `None` without a search.
+    matches: Option<Vec<(i64, ScannedUser)>>,
+    /// Key of the last configuration that was searched, if there are more.
+    searched_to: Option<i64>,
+}
+
 /// The configurations of an account scope whose users are listed.
 #[derive(Debug)]
 pub struct UserList {
@@ -157,47 +187,74 @@ impl UserList {
         Ok(Self { sources, cut_after })
     }
 
-    /// Counts the users whose `userName` starts with the text of the filter: all from the counters of the configurations,
-    /// those of a text one by one, at most [`COUNTED_MAX`].
-    pub fn count(&self, at: &Snapshot<'_>, filter: &UserFilter) -> Result<UserCounts> {
-        let (mut all, mut active) = (0, 0);
+    /// Counts the users of a filter: all from the counters of the configurations; those of a text are searched, at most
+    /// [`MATCHES_MAX`].
+    pub fn select(&self, at: &Snapshot<'_>, filter: &UserFilter) -> Result<UserSelection> {
         let is_cut = self.cut_after.is_some();
-        if filter.prefix.is_empty() {
-            for source in &self.sources {
-                let used = usage::load_usage(at, source.configuration)?.configuration.used;
-                let count = |kind| usize::try_from(used.get(kind)).unwrap_or(0);
-                all += count(QuotaKind::Users);
-                active += count(QuotaKind::ActiveUsers);
+        if filter.has_text() {
+            let (found, has_more) = self.search(at, filter)?;
+            let active = found.iter().filter(|(_, user)| user.is_active).count();
+            let counts = UserCounts::new(found.len(), active, has_more || is_cut);
+            return Ok(UserSelection { counts, matches: Some(found), searched_to: self.cut_after });
+        }
+        let (mut all, mut active) = (0, 0);
+        for source in &self.sources {
+            let of_source = count_users(at, source.configuration)?;
+            all += of_source.all.users;
+            active += of_source.active.users;
+        }
+        Ok(UserSelection { counts: UserCounts::new(all, active, is_cut), ..UserSelection::default() })
+    }
+
+    /// Searches the configurations in their order, at most [`MATCHES_MAX`] users. Returns them, and whether there are more.
+    fn search(&self, at: &Snapshot<'_>, filter: &UserFilter) -> Result<(Vec<(i64, ScannedUser)>, bool)> {
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        if let Some(prefix) = filter.id_prefix() {
+            for (configuration, user) in prefix_search::list_users_by_id_prefix(at, &prefix, MATCHES_MAX)? {
+                let is_listed =
+                    self.sources.binary_search_by_key(&configuration, |source| source.configuration).is_ok();
+                if is_listed && seen.insert(user.row) {
+                    found.push((configuration, user));
+                }
             }
-            return Ok(UserCounts::new(all, active, is_cut));
         }
         for source in &self.sources {
-            user_scan::scan_users_by_name(at, source.configuration, (&filter.prefix, ""), |user| {
-                if all == COUNTED_MAX {
-                    all += 1;
-                    return ControlFlow::Break(());
+            let configuration = source.configuration;
+            for row in list_matching_rows(at, configuration, filter, MATCHES_MAX + 1)? {
+                if seen.contains(&row) {
+                    continue;
                 }
-                all += 1;
-                active += usize::from(user.is_active);
-                ControlFlow::Continue(())
-            })?;
-            if all > COUNTED_MAX {
-                return Ok(UserCounts::new(COUNTED_MAX, active, true));
+                if found.len() == MATCHES_MAX {
+                    return Ok((found, true));
+                }
+                seen.insert(row);
+                found.extend(
+                    prefix_search::find_scanned_user(at, configuration, row)?.map(|user| (configuration, user)),
+                );
             }
             at.renew_if_due()?;
         }
-        Ok(UserCounts::new(all, active, is_cut))
+        Ok((found, false))
     }
 
-    /// Reads a page. With the counts of its filter, few users that no index has in this order are all compared. Without them, and with
-    /// many, a page can end early.
-    pub fn read_page(&self, at: &Snapshot<'_>, query: &UserQuery, counts: Option<&UserCounts>) -> Result<UserPage> {
-        let has_index =
-            query.filter.active.is_none() && (query.filter.prefix.is_empty() || query.order != UserOrder::Changed);
-        let selected = counts.filter(|_| !has_index).map(|counts| counts.of(&query.filter));
-        let is_compared = selected.is_some_and(|count| !count.is_more && count.users <= COUNTED_MAX);
-        let (candidates, mut next) =
-            if is_compared { self.compare_all(at, query)? } else { self.merge_orders(at, query)? };
+    /// Reads a page. With the selection of its filter, few users that no index has in this order are all compared. Without it, and
+    /// with many, a page can end early.
+    pub fn read_page(
+        &self,
+        at: &Snapshot<'_>,
+        query: &UserQuery,
+        selection: Option<&UserSelection>,
+    ) -> Result<UserPage> {
+        let (candidates, mut next) = match selection {
+            Some(selection) if query.filter.has_text() => self.read_matches(at, query, selection)?,
+            _ if query.filter.has_text() => self.merge_orders(at, query)?,
+            Some(selection) if query.filter.active.is_some() => {
+                let count = selection.counts.of(&query.filter);
+                let is_compared = !count.is_more && count.users <= COUNTED_MAX;
+                if is_compared { self.compare_all(at, query)? } else { self.merge_orders(at, query)? }
+            }
+            _ => self.merge_orders(at, query)?,
+        };
         if query.order == UserOrder::Configuration && next.is_none() {
             next = self.cut_after.map(|last| UserPosition::Configuration(last + 1, None));
         }
@@ -212,29 +269,48 @@ impl UserList {
         Ok(UserPage { users, next })
     }
 
-    /// Reads all users that match, and sorts them.
+    /// Sorts the users that a search has found. In the order of configurations, a page whose configurations were not all searched
+    /// searches its own.
+    fn read_matches(
+        &self,
+        at: &Snapshot<'_>,
+        query: &UserQuery,
+        selection: &UserSelection,
+    ) -> Result<(Vec<Candidate>, Option<UserPosition>)> {
+        let last = self.sources.last().map(|source| source.configuration);
+        let is_searched = selection.searched_to.is_none_or(|to| last.is_none_or(|last| last <= to));
+        let own = if is_searched { Vec::new() } else { self.search(at, &query.filter)?.0 };
+        let found = selection.matches.as_ref().filter(|_| is_searched).unwrap_or(&own);
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for (configuration, user) in found.iter().filter(|(_, user)| query.filter.matches_state(user)) {
+            let position = UserPosition::new(query.order, *configuration, user.clone());
+            let index = self.sources.binary_search_by_key(configuration, |source| source.configuration);
+            if let Ok(index) = index
+                && query.after.as_ref().is_none_or(|after| position > *after)
+            {
+                candidates.push((position, index, user.row));
+            }
+        }
+        candidates.sort_unstable();
+        Ok(cut_page(candidates, query.limit, None))
+    }
+
+    /// Reads all users in one state, and sorts them.
     fn compare_all(&self, at: &Snapshot<'_>, query: &UserQuery) -> Result<(Vec<Candidate>, Option<UserPosition>)> {
         let mut found: Vec<Candidate> = Vec::new();
         // Others can be added meanwhile.
         let mut left = COUNTED_MAX * 2;
+        let is_active = query.filter.active == Some(true);
         for (index, source) in self.sources.iter().enumerate() {
-            let visit = |user: ScannedUser| {
+            user_scan::scan_users_by_state(at, source.configuration, is_active, |user| {
                 left -= 1;
                 let row = user.row;
-                if query.filter.matches(&user) {
-                    let position = UserPosition::new(query.order, source.configuration, user);
-                    if query.after.as_ref().is_none_or(|after| position > *after) {
-                        found.push((position, index, row));
-                    }
+                let position = UserPosition::new(query.order, source.configuration, user);
+                if query.after.as_ref().is_none_or(|after| position > *after) {
+                    found.push((position, index, row));
                 }
                 if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            match query.filter.active {
-                Some(active) if query.filter.prefix.is_empty() => {
-                    user_scan::scan_users_by_state(at, source.configuration, active, visit)?;
-                }
-                _ => user_scan::scan_users_by_name(at, source.configuration, (&query.filter.prefix, ""), visit)?,
-            }
+            })?;
             if left == 0 {
                 break;
             }
@@ -244,19 +320,30 @@ impl UserList {
         Ok(cut_page(found, query.limit, None))
     }
 
-    /// Reads the users of each configuration in the order of an index, up to the end of the page.
+    /// Reads the users of each configuration in the order of an index, up to the end of the page. Those of a text are found first,
+    /// as row numbers.
     fn merge_orders(&self, at: &Snapshot<'_>, query: &UserQuery) -> Result<(Vec<Candidate>, Option<UserPosition>)> {
         let mut page: BinaryHeap<Candidate> = BinaryHeap::new();
         // The first position from which on not all users were read.
         let mut read_to: Option<UserPosition> = None;
         let budget = (COUNTED_MAX / self.sources.len().max(1)).max(query.limit + 1);
+        let by_id = match query.filter.id_prefix() {
+            Some(prefix) => prefix_search::list_users_by_id_prefix(at, &prefix, EXPORTED_MATCHES_MAX)?,
+            None => Vec::new(),
+        };
         for (index, source) in self.sources.iter().enumerate() {
             if query.order == UserOrder::Configuration && (page.len() > query.limit || read_to.is_some()) {
                 break;
             }
             let mut examined = 0;
+            let matching = find_matching_rows(at, source.configuration, &query.filter, &by_id)?;
+            if matching.as_ref().is_some_and(HashSet::is_empty) {
+                continue;
+            }
             scan_in_order(at, query, source.configuration, |user| {
-                let (is_match, row) = (query.filter.matches(&user), user.row);
+                let is_match = query.filter.matches_state(&user)
+                    && matching.as_ref().is_none_or(|matching| matching.contains(&user.row));
+                let row = user.row;
                 let position = UserPosition::new(query.order, source.configuration, user);
                 if query.after.as_ref().is_some_and(|after| position <= *after) {
                     return ControlFlow::Continue(());
@@ -283,6 +370,36 @@ impl UserList {
     }
 }
 
+/// Returns the numbers of the users of a configuration, from its counters.
+pub fn count_users(at: &Snapshot<'_>, configuration: i64) -> Result<UserCounts> {
+    let used = usage::load_usage(at, configuration)?.configuration.used;
+    let count = |kind| usize::try_from(used.get(kind)).unwrap_or(0);
+    Ok(UserCounts::new(count(QuotaKind::Users), count(QuotaKind::ActiveUsers), false))
+}
+
+/// Returns the row numbers of the users of a configuration that match the text of the filter, except by id, at most `limit`.
+fn list_matching_rows(at: &Snapshot<'_>, configuration: i64, filter: &UserFilter, limit: usize) -> Result<Vec<i64>> {
+    let collection = ResourceCollection { configuration, resource_type: "User" };
+    prefix_search::list_rows_by_prefix(at, collection, (&filter.key, &filter.text), limit)
+}
+
+/// Returns the row numbers of all users of a configuration that match the text of the filter; `None` without a text. `by_id` are
+/// those of all configurations whose id matches, each with its configuration.
+fn find_matching_rows(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    filter: &UserFilter,
+    by_id: &[(i64, ScannedUser)],
+) -> Result<Option<HashSet<i64>>> {
+    if !filter.has_text() {
+        return Ok(None);
+    }
+    let mut found: HashSet<i64> =
+        list_matching_rows(at, configuration, filter, EXPORTED_MATCHES_MAX)?.into_iter().collect();
+    found.extend(by_id.iter().filter(|(of, _)| *of == configuration).map(|(_, user)| user.row));
+    Ok(Some(found))
+}
+
 /// Visits the users of a configuration in the order of the list, from the position of the page on.
 fn scan_in_order(
     at: &Snapshot<'_>,
@@ -290,7 +407,6 @@ fn scan_in_order(
     configuration: i64,
     visit: impl FnMut(ScannedUser) -> ControlFlow<()>,
 ) -> Result<()> {
-    let prefix = query.filter.prefix.as_str();
     match &query.after {
         Some(UserPosition::Changed(Reverse(changed), Reverse(row))) => {
             user_scan::scan_users_by_change(at, configuration, (*changed, *row), visit)
@@ -299,10 +415,10 @@ fn scan_in_order(
             user_scan::scan_users_by_change(at, configuration, (Millis::MAX, i64::MAX), visit)
         }
         Some(UserPosition::Configuration(of, Some(name))) if *of == configuration => {
-            user_scan::scan_users_by_name(at, configuration, (prefix, name), visit)
+            user_scan::scan_users_by_name(at, configuration, name, visit)
         }
-        Some(UserPosition::Name(name, _)) => user_scan::scan_users_by_name(at, configuration, (prefix, name), visit),
-        _ => user_scan::scan_users_by_name(at, configuration, (prefix, ""), visit),
+        Some(UserPosition::Name(name, _)) => user_scan::scan_users_by_name(at, configuration, name, visit),
+        _ => user_scan::scan_users_by_name(at, configuration, "", visit),
     }
 }
 

@@ -15,9 +15,11 @@ use crate::store::tables::{request_log, tombstones};
 
 /// Maximum number of configurations that one search reads.
 const SOURCES_MAX: u32 = 1_000;
-/// Number of the newest configurations whose last calls are searched, and of calls of each.
+/// Number of the newest configurations whose last calls are searched, and most calls of each and of all of them together. Their
+/// bodies are unpacked, which takes 10 µs each.
 const SEARCHED_LOGS: usize = 20;
 const SEARCHED_CALLS: u32 = 300;
+const SEARCHED_CALLS_TOTAL: u32 = 1_500;
 /// Most failed calls that are searched of each configuration, and of all of them together.
 const SEARCHED_FAILURES: u32 = 100;
 const SEARCHED_FAILURES_TOTAL: u32 = 5_000;
@@ -96,10 +98,7 @@ impl SearchedSources {
     pub fn find_users_by_prefix(&self, at: &Snapshot<'_>, text: &str) -> Result<Vec<DirectoryResource>> {
         let key = fold::fold_case(text);
         self.collect_resources(at, "User", |collection| {
-            let mut found = directory::list_resources_by_prefix(at, collection, (&key, text), RESULTS_MAX)?;
-            let mut seen = std::collections::HashSet::new();
-            found.retain(|one| seen.insert(one.key));
-            Ok(found)
+            directory::list_resources_by_prefix(at, collection, (&key, text), RESULTS_MAX)
         })
     }
 
@@ -147,11 +146,13 @@ impl SearchedSources {
     ) -> Result<(Vec<(DirectorySource, LoggedCall)>, SearchedCalls)> {
         let configurations = u32::try_from(self.sources.len()).unwrap_or(u32::MAX);
         let failures = (SEARCHED_FAILURES_TOTAL / configurations.max(1)).min(SEARCHED_FAILURES);
+        let newest = self.sources.len().min(SEARCHED_LOGS);
+        let calls_each = (SEARCHED_CALLS_TOTAL / u32::try_from(newest.max(1)).unwrap_or(u32::MAX)).min(SEARCHED_CALLS);
         let mut found = Vec::new();
         for (number, source) in self.sources.iter().rev().enumerate() {
             let mut calls = request_log::search_failed_requests(at, source.configuration, texts, (failures, limit))?;
             if number < SEARCHED_LOGS {
-                calls.extend(request_log::search_requests(at, source.configuration, texts, SEARCHED_CALLS, limit)?);
+                calls.extend(request_log::search_requests(at, source.configuration, texts, calls_each, limit)?);
             }
             found.extend(calls.into_iter().map(|call| (source.clone(), call)));
             at.renew_if_due()?;
@@ -159,7 +160,6 @@ impl SearchedSources {
         found.sort_by(|(_, one), (_, other)| other.id.cmp(&one.id));
         found.dedup_by(|(_, one), (_, other)| one.id == other.id);
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let newest = self.sources.len().min(SEARCHED_LOGS);
-        Ok((found, SearchedCalls { configurations: self.sources.len(), failures, newest, calls: SEARCHED_CALLS }))
+        Ok((found, SearchedCalls { configurations: self.sources.len(), failures, newest, calls: calls_each }))
     }
 }

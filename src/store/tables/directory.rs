@@ -3,6 +3,7 @@
 //! The published state is the result of all published events: a held resource has its held state instead of its row, a
 //! new resource is not included yet, and a deleted one is still included.
 
+pub mod prefix_search;
 pub mod user_scan;
 
 use rusqlite::types::Value;
@@ -12,7 +13,7 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::account::{AccountFilter, AccountRef};
 use crate::store::Snapshot;
-use crate::store::tables::resources::{COLUMNS, ResourceCollection, StoredResource, read_stored_resource};
+use crate::store::tables::resources::{self, COLUMNS, ResourceCollection, StoredResource, read_stored_resource};
 use crate::store::tables::rows::build_account_condition;
 
 /// The state that is read.
@@ -305,43 +306,20 @@ pub fn find_resource_by_id(
 const LAST_CHAR: char = '\u{10ffff}';
 
 /// Returns the resources of a collection whose `userName`, `displayName`, e-mail address or `externalId` starts with a text, at
-/// most `limit` of each, ordered by it. `key` is the text normalized for comparison; an `externalId` is compared as it is.
+/// most `limit`: those by `userName` first, each once. `key` is the text normalized for comparison; an `externalId` is compared
+/// as it is.
 pub fn list_resources_by_prefix(
     at: &Snapshot<'_>,
     collection: ResourceCollection<'_>,
     (key, text): (&str, &str),
     limit: usize,
 ) -> Result<Vec<StoredResource>> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut found = Vec::new();
-    for (sql, prefix) in [
-        (build_prefix_sql("user_name_key"), key),
-        (build_prefix_sql("display_name_key"), key),
-        (build_email_prefix_sql(), key),
-        (build_prefix_sql("external_id"), text),
-    ] {
-        let end = format!("{prefix}{LAST_CHAR}");
-        let values = params![collection.configuration, collection.resource_type, prefix, end, limit];
-        found.extend(at.list_rows(&sql, values, read_stored_resource)?);
+    let rows = prefix_search::list_rows_by_prefix(at, collection, (key, text), limit)?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        found.extend(resources::find_resource_by_key(at, collection.configuration, row)?);
     }
     Ok(found)
-}
-
-fn build_prefix_sql(column: &str) -> String {
-    format!(
-        "SELECT {COLUMNS} FROM resources r
-         WHERE r.configuration = ?1 AND r.type = ?2 AND r.{column} >= ?3 AND r.{column} < ?4
-         ORDER BY r.{column} LIMIT ?5"
-    )
-}
-
-/// CROSS JOIN keeps the order of the tables: the addresses of the range first.
-fn build_email_prefix_sql() -> String {
-    format!(
-        "SELECT {COLUMNS} FROM resource_values v CROSS JOIN resources r ON r.resource = v.resource
-         WHERE v.configuration = ?1 AND v.path = 'emails.value' AND v.key >= ?3 AND v.key < ?4 AND +r.type = ?2
-         ORDER BY v.key LIMIT ?5"
-    )
 }
 
 /// A member of a group in a page.

@@ -10,6 +10,7 @@ mod compression;
 mod connection_pages;
 mod home;
 mod invitations;
+mod lists;
 mod not_found;
 mod oauth_clients;
 mod overview;

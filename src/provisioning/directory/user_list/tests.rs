@@ -31,12 +31,12 @@ fn add_configuration(tx: &Tx<'_>, account: &str, users: &[Listed]) -> Result<i64
 /// Reads all pages, with and without the counts, and returns the row numbers.
 fn walk(at: &Snapshot<'_>, query: &UserQuery, has_counts: bool) -> Vec<i64> {
     let scope = AccountScope::AllAccounts;
-    let counts = UserList::read(at, &scope, None).unwrap().count(at, &query.filter).unwrap();
-    let counts = Some(&counts).filter(|_| has_counts);
+    let selection = UserList::read(at, &scope, None).unwrap().select(at, &query.filter).unwrap();
+    let selection = Some(&selection).filter(|_| has_counts);
     let (mut rows, mut query) = (Vec::new(), query.clone());
     loop {
         let list = UserList::read(at, &scope, query.after.as_ref()).unwrap();
-        let page = list.read_page(at, &query, counts).unwrap();
+        let page = list.read_page(at, &query, selection).unwrap();
         assert!(page.users.len() <= query.limit);
         rows.extend(page.users.iter().map(|user| user.stored.key));
         match page.next {
@@ -105,7 +105,8 @@ fn each_order_has_all_users_once_whatever_the_size_of_the_pages() {
     }
     let counts = store.read_inline(|at| {
         let list = UserList::read(at, &AccountScope::AllAccounts, None)?;
-        Ok((list.count(at, &UserFilter::default())?, list.count(at, &UserFilter::new("AB", Some(true)))?))
+        let with_text = list.select(at, &UserFilter::new("AB", Some(true)))?.counts;
+        Ok((list.select(at, &UserFilter::default())?.counts, with_text))
     });
     let (without_text, with_text) = counts.unwrap();
     assert_eq!(without_text, UserCounts::new(120, 72, false));
@@ -113,43 +114,110 @@ fn each_order_has_all_users_once_whatever_the_size_of_the_pages() {
     assert_eq!(with_text, UserCounts::new(of_text(None), of_text(Some(true)), false));
 }
 
-#[test]
-fn more_than_ten_thousand_users_are_not_counted_one_by_one() {
+/// A store with one configuration of users `a00000`, `a00001` and so on, of which every 50th is active.
+fn store_with_many_users(count: usize) -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open_for_command(folder.path()).unwrap();
-    let users: Vec<Listed> = (0..COUNTED_MAX + 5)
-        .map(|at| (format!("a{at:05}"), Some(at % 50 == 49), Millis::try_from(at).unwrap()))
-        .collect();
+    let users: Vec<Listed> =
+        (0..count).map(|at| (format!("a{at:05}"), Some(at % 50 == 49), Millis::try_from(at).unwrap())).collect();
     store.write_blocking(move |tx| add_configuration(tx, "acme", &users)).unwrap();
-    let read = |prefix: &str, active, order, after: Option<UserPosition>| {
-        store
-            .read_inline(|at| {
-                let list = UserList::read(at, &AccountScope::AllAccounts, None)?;
-                let filter = UserFilter::new(prefix, active);
-                let counts = list.count(at, &filter)?;
-                let query = UserQuery { filter, order, after, limit: 50 };
-                Ok((counts, list.read_page(at, &query, Some(&counts))?))
-            })
-            .unwrap()
+    (store, folder)
+}
+
+/// The numbers of a filter, and a page of 50 users.
+fn read_selected(
+    store: &Store,
+    (text, active): (&str, Option<bool>),
+    order: UserOrder,
+    after: Option<UserPosition>,
+) -> (UserCounts, UserPage) {
+    let read = |at: &Snapshot<'_>| {
+        let list = UserList::read(at, &AccountScope::AllAccounts, None)?;
+        let filter = UserFilter::new(text, active);
+        let selection = list.select(at, &filter)?;
+        let query = UserQuery { filter, order, after, limit: 50 };
+        Ok((selection.counts, list.read_page(at, &query, Some(&selection))?))
     };
-    let (counts, page) = read("a", None, UserOrder::Changed, None);
-    assert_eq!(counts, UserCounts { all: FilterCount { users: COUNTED_MAX, is_more: true }, ..counts });
-    let times: Vec<Millis> = page.users.iter().map(|user| user.stored.last_modified).collect();
-    assert_eq!((times.first(), times.last()), (Some(&10_004), Some(&9_955)));
-    // Without a text, the numbers are those of the counters.
-    let (counts, page) = read("", Some(true), UserOrder::Changed, None);
+    store.read_inline(read).unwrap()
+}
+
+#[test]
+fn more_than_ten_thousand_users_are_not_compared_one_by_one() {
+    let (store, _folder) = store_with_many_users(COUNTED_MAX + 5);
+    let (counts, page) = read_selected(&store, ("", Some(true)), UserOrder::Changed, None);
     assert_eq!(counts, UserCounts::new(COUNTED_MAX + 5, 200, false));
     assert_eq!(page.users.first().map(|user| user.stored.last_modified), Some(9_999));
-    // A filter that most users do not match ends a page early; the next one continues.
-    let (mut found, mut after, mut pages) = (0, None, 0);
-    loop {
-        let (_, page) = read("a", Some(true), UserOrder::Name, after);
-        found += page.users.len();
-        pages += 1;
-        after = page.next;
-        if after.is_none() {
-            break;
+    // A filter that most users match reads the index in its order, and stops at the end of the page.
+    let (_, page) = read_selected(&store, ("", Some(false)), UserOrder::Changed, None);
+    assert_eq!(page.users.first().map(|user| user.stored.last_modified), Some(10_004));
+}
+
+#[test]
+fn a_search_finds_a_limited_number_of_users_and_an_export_finds_all() {
+    let (store, _folder) = store_with_many_users(MATCHES_MAX + 500);
+    let (counts, page) = read_selected(&store, ("a", None), UserOrder::Name, None);
+    assert_eq!(counts.all, FilterCount { users: MATCHES_MAX, is_more: true });
+    assert_eq!((page.users.len(), page.next.is_some()), (50, true));
+    // The list ends with the last user that was found.
+    let last = UserPosition::Name(format!("a{:05}", MATCHES_MAX - 1), i64::MAX);
+    let (_, page) = read_selected(&store, ("a", None), UserOrder::Name, Some(last));
+    assert_eq!((page.users.len(), page.next), (0, None));
+    let filter = UserFilter::new("a", None);
+    let query = UserQuery { filter, order: UserOrder::Configuration, after: None, limit: 500 };
+    let rows = store.read_inline(|at| Ok(walk(at, &query, false))).unwrap();
+    assert_eq!(rows.len(), MATCHES_MAX + 500);
+}
+
+#[test]
+fn a_search_compares_the_beginning_of_each_name_address_and_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open_for_command(folder.path()).unwrap();
+    let ids = store.write_blocking(|tx| {
+        let keys = ["acme", "zeta"].map(|account| add_configuration(tx, account, &[]).unwrap());
+        let mut ids = Vec::new();
+        for (number, configuration) in keys.into_iter().enumerate() {
+            let collection = ResourceCollection { configuration, resource_type: "User" };
+            let keys = IndexKeys {
+                user_name: Some(format!("ann{number}@x.example")),
+                display_name: Some(format!("lovelace {number}")),
+                external_id: Some(format!("EXT-{number}")),
+                values: vec![("emails.value".into(), format!("mail{number}@x.example"))],
+                ..IndexKeys::default()
+            };
+            let id = clock::new_id();
+            let new = ResourceValues { id: &id, keys: &keys, unique_name: None, body: "{}" };
+            resources::insert_resource(tx, collection, &new, InsertedVersion::first(0))?;
+            ids.push(id);
         }
+        Ok(ids)
+    });
+    let ids = ids.unwrap();
+    let count = |scope: &AccountScope, text: &str| {
+        let read = |at: &Snapshot<'_>| {
+            let list = UserList::read(at, scope, None)?;
+            Ok(list.select(at, &UserFilter::new(text, None))?.counts.all.users)
+        };
+        store.read_inline(read).unwrap()
+    };
+    let first = store.read_inline(|at| Ok(directory::list_sources(at, None, 0, 1)?.remove(0))).unwrap();
+    let (all, acme) = (AccountScope::AllAccounts, AccountScope::Account(first.account));
+    for text in ["ANN", "Lovelace", "EXT-", "Mail", "ann"] {
+        assert_eq!(count(&all, text), 2, "{text}");
     }
-    assert!((found, pages) == (200, 4) || (found, pages) == (200, 5), "{found} {pages}");
+    for text in ["ann1", "lovelace 1", "EXT-1", "mail1", ids[1].as_str(), &ids[1].to_ascii_uppercase()] {
+        assert_eq!(count(&all, text), 1, "{text}");
+        assert_eq!(count(&acme, text), 0, "{text}");
+    }
+    // An id begins with its time, which these two have nearly in common; fewer characters would fit too many.
+    assert_eq!((count(&all, &ids[0][..ID_PREFIX_MIN]), count(&all, &ids[0][..ID_PREFIX_MIN - 1])), (2, 0));
+    // Other attributes have an index that is compared with case, or none.
+    for text in ["ext-", "nn0", "x.example"] {
+        assert_eq!(count(&all, text), 0, "{text}");
+    }
+    // A page of an export has the same users.
+    for text in ["EXT-1", ids[1].as_str()] {
+        let filter = UserFilter::new(text, None);
+        let query = UserQuery { filter, order: UserOrder::Configuration, after: None, limit: 5 };
+        assert_eq!(store.read_inline(|at| Ok(walk(at, &query, false))).unwrap().len(), 1, "{text}");
+    }
 }

@@ -8,7 +8,6 @@ use rusqlite::{Params, Row, params};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::Snapshot;
-use crate::store::tables::directory::LAST_CHAR;
 
 /// A user as a scan returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +22,7 @@ pub struct ScannedUser {
     pub is_active: bool,
 }
 
-fn read_user(row: &Row<'_>) -> rusqlite::Result<ScannedUser> {
+pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<ScannedUser> {
     Ok(ScannedUser { row: row.get(0)?, name: row.get(1)?, changed: row.get(2)?, is_active: row.get(3)? })
 }
 
@@ -38,22 +37,20 @@ macro_rules! scan_sql {
     };
 }
 
-pub(super) const BY_NAME_SQL: &str =
-    scan_sql!("r.user_name_key >= ?2 AND r.user_name_key < ?3 ORDER BY r.user_name_key");
+pub(super) const BY_NAME_SQL: &str = scan_sql!("r.user_name_key >= ?2 ORDER BY r.user_name_key");
 pub(super) const BY_CHANGE_SQL: &str =
     scan_sql!("(r.last_modified, r.resource) < (?2, ?3) ORDER BY r.last_modified DESC, r.resource DESC");
 pub(super) const BY_STATE_SQL: &str = scan_sql!("r.active IS ?2");
 
-/// Visits the users whose `userName` starts with `prefix`, ordered by it, from `from` on. Both are normalized for comparison. A visit
-/// ends the scan with `Break`.
+/// Visits the users in the order of `userName`, from `from` on, which is normalized for comparison. A visit ends the scan with
+/// `Break`.
 pub fn scan_users_by_name(
     at: &Snapshot<'_>,
     configuration: i64,
-    (prefix, from): (&str, &str),
+    from: &str,
     visit: impl FnMut(ScannedUser) -> ControlFlow<()>,
 ) -> Result<()> {
-    let end = format!("{prefix}{LAST_CHAR}");
-    visit_rows(at, BY_NAME_SQL, params![configuration, from.max(prefix), end], visit).map(|_| ())
+    visit_rows(at, BY_NAME_SQL, params![configuration, from], visit).map(|_| ())
 }
 
 /// Visits the users, the last changed first, after a time and row number. A visit ends the scan with `Break`.

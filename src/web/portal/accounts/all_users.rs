@@ -1,4 +1,5 @@
-//! The users of all connections that the admin may see: sorted, filtered by state, with a search by the beginning of the user name.
+//! The users of all connections that the admin may see: sorted, filtered by state, with a search by the beginning of a name,
+//! an e-mail address or an id.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -104,12 +105,25 @@ struct AllUsersQuery {
 
 impl AllUsersQuery {
     fn filter(&self) -> UserFilter {
-        let active = match &*self.active {
+        let active = match self.state() {
             "on" => Some(true),
             "off" => Some(false),
             _ => None,
         };
-        UserFilter::new(&trim_search_text(&self.q), active)
+        UserFilter::new(&self.text(), active)
+    }
+
+    fn text(&self) -> String {
+        trim_search_text(&self.q)
+    }
+
+    /// The value of the filter on the state; an unknown one is that of all users.
+    fn state(&self) -> &str {
+        if matches!(&*self.active, "on" | "off") { &self.active } else { "" }
+    }
+
+    fn is_state(&self, state: &str) -> bool {
+        self.state() == state
     }
 
     fn order(&self) -> UserOrder {
@@ -143,12 +157,12 @@ impl AllUsersQuery {
 
     /// URL of the same list in another order.
     fn sort_url(&self, sort: &str) -> String {
-        self.url((&self.active, sort, ""))
+        self.url((self.state(), sort, ""))
     }
 
     /// URL of the file with the users of the list.
     fn export_url(&self) -> String {
-        build_list_url("/users/export.csv", &[("q", &self.q), ("active", &self.active)])
+        build_list_url("/users/export.csv", &[("q", &self.q), ("active", self.state())])
     }
 
     /// Whether the list is in this order.
@@ -161,7 +175,7 @@ impl AllUsersQuery {
     }
 
     fn is_empty(&self) -> bool {
-        self.q.is_empty() && self.active.is_empty()
+        self.q.is_empty() && self.state().is_empty()
     }
 }
 
@@ -183,6 +197,8 @@ struct AllUsersPage {
     counts: UserCounts,
     /// Whether there are more connections than one page reads, so that the list in this order lacks users.
     is_cut: bool,
+    /// Whether the search has found more users than a list has.
+    has_more_matches: bool,
     links: PageLinks,
 }
 
@@ -197,12 +213,41 @@ impl AllUsersPage {
         ]
     }
 
+    fn matches_max() -> String {
+        texts::formats::group_digits(u64::try_from(user_list::MATCHES_MAX).unwrap_or(u64::MAX))
+    }
+
+    fn id_prefix_min() -> usize {
+        user_list::ID_PREFIX_MIN
+    }
+
+    /// The orders of the list: value of `sort`, and label.
+    fn orders() -> [(&'static str, &'static str); 3] {
+        [
+            ("", texts::directory::CONNECTION),
+            ("name", texts::directory::NAME),
+            ("changed", texts::directory::LAST_CHANGE),
+        ]
+    }
+
+    fn is_order(&self, label: &str) -> bool {
+        self.order_label() == label
+    }
+
+    fn order_label(&self) -> &'static str {
+        match self.query.order() {
+            UserOrder::Configuration => texts::directory::CONNECTION,
+            UserOrder::Name => texts::directory::NAME,
+            UserOrder::Changed => texts::directory::LAST_CHANGE,
+        }
+    }
+
     fn connections_max() -> String {
         texts::formats::group_digits(u64::from(user_list::SOURCES_MAX))
     }
 }
 
-/// A number of users, such as `10,000+`.
+/// A number of users, such as `2,000+`.
 fn format_count(count: FilterCount) -> String {
     let more = if count.is_more { "+" } else { "" };
     format!("{}{more}", texts::formats::group_digits(u64::try_from(count.users).unwrap_or(u64::MAX)))
@@ -216,19 +261,20 @@ pub(crate) async fn list_users(admin: PermittedAdmin<Directory>, page_request: P
         UserQuery { filter: query.filter(), order: query.order(), after: query.position(), limit: PER_PAGE };
     let read = move |at: &Snapshot<'_>| {
         let all = UserList::read(at, &scope, None)?;
-        let counts = all.count(at, &requested.filter)?;
+        let selection = all.select(at, &requested.filter)?;
         let list = UserList::read(at, &scope, requested.after.as_ref())?;
-        let page = list.read_page(at, &requested, Some(&counts))?;
+        let page = list.read_page(at, &requested, Some(&selection))?;
         let names = SourceNames::read(at, &page.users)?;
         let lines = page.users.into_iter().map(|found| UserLine::new(found, &names)).collect::<Result<Vec<_>>>()?;
-        Ok((lines, page.next, counts, all.cut_after.is_some()))
+        Ok((lines, page.next, selection.counts, all.cut_after.is_some()))
     };
     let (lines, next, counts, is_cut) = page_request.read(read).await?;
+    let has_more_matches = !query.text().is_empty() && counts.all.users >= user_list::MATCHES_MAX;
     let is_cut = is_cut && query.order() != UserOrder::Configuration;
-    let build_url = |after: &str| query.url((&query.active, &query.sort, after));
+    let build_url = |after: &str| query.url((query.state(), &query.sort, after));
     let links = PageLinks::new(build_url, &query.after, next.as_ref().map(encode_position).as_deref());
     let layout = PageLayout::new(texts::labels::USERS, Some(&admin.signed), NavigationEntry::Users);
-    Ok(render_page(200, &AllUsersPage { layout, query, lines, counts, is_cut, links }))
+    Ok(render_page(200, &AllUsersPage { layout, query, lines, counts, is_cut, has_more_matches, links }))
 }
 
 const CSV_FILE: &str = "users.csv";
@@ -338,6 +384,6 @@ mod tests {
     #[test]
     fn a_count_that_is_a_lower_bound_has_a_plus_sign() {
         assert_eq!(format_count(FilterCount { users: 999, is_more: false }), "999");
-        assert_eq!(format_count(FilterCount { users: 10_000, is_more: true }), "10,000+");
+        assert_eq!(format_count(FilterCount { users: 2_000, is_more: true }), "2,000+");
     }
 }

@@ -12,6 +12,7 @@ use crate::model::audit_context::AccountScope;
 use crate::web::portal::account_label::AccountLabel;
 pub(crate) use crate::web::portal::accounts::audit::export::{export_csv, export_json};
 use crate::web::portal::accounts::audit::sentence::AuditSentence;
+use crate::web::portal::connections::log_view::shorten_name;
 use crate::web::portal::forms::{FormError, PageRequest, encode_query, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
@@ -185,6 +186,23 @@ impl AuditLogPage {
     fn other_connection_name(&self) -> &str {
         let mut rows = self.days.iter().flat_map(|day| &day.rows).filter_map(|row| row.connection.as_ref());
         rows.find(|(id, ..)| *id == self.query.connection).map_or(&self.query.connection, |(_, name, _)| name)
+    }
+
+    /// The filters in words; empty if there are none.
+    fn given_filters(&self) -> String {
+        let AuditForm { account, actor, action, since, until, .. } = &self.query;
+        let name = self.connections.iter().find(|(id, _)| *id == self.query.connection);
+        let connection = name.map_or_else(|| self.other_connection_name(), |(_, name)| name);
+        let filters = [
+            (texts::directory::ACCOUNT, account.as_str()),
+            (texts::directory::CONNECTION, connection),
+            (texts::audit::ACTOR, actor),
+            (texts::audit::ACTION, action),
+            (texts::requests::FROM, since),
+            (texts::requests::TO, until),
+        ];
+        let given = filters.iter().filter(|(_, text)| !text.is_empty());
+        given.map(|(name, text)| texts::labels::name_value(name, &shorten_name(text))).collect::<Vec<_>>().join(", ")
     }
 
     fn actions() -> [&'static str; 11] {

@@ -1,6 +1,9 @@
 //! The search of the portal: where is my user, in one sentence, with the record and the last requests about the user; and groups,
 //! connections, accounts and requests.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
@@ -98,26 +101,41 @@ struct FoundUser {
 }
 
 impl FoundUser {
-    fn from_stored(at: &Snapshot<'_>, scope: &AccountScope, found: &DirectoryResource, now: i64) -> Result<Self> {
+    fn from_stored(at: &Snapshot<'_>, names: &mut FoundNames, found: &DirectoryResource, now: i64) -> Result<Self> {
         let body = resource_details::parse_stored_json(&found.stored.id, &found.stored.body)?;
-        let configuration = configurations::find_configuration(at, scope, &found.source.id)?;
-        let record =
-            resource_details::find_resource_details(at, found.source.configuration, "User", &found.stored.id, None)?;
+        let (connection, account) = names.find(at, &found.source)?.clone();
         Ok(Self {
             name: resource_details::extract_name(&body)
                 .map_or_else(|| found.stored.id.clone(), |name| shorten_name(&name)),
             address: format!("/connections/{}/users/{}", found.source.id, found.stored.id),
-            connection: configuration.connection_name,
+            connection,
             configuration: found.source.id.clone(),
-            account: accounts::find_name(at, &found.source.account)?,
+            account,
             is_on: body.get("active") == Some(&Value::Bool(true)),
-            groups: record.groups.len(),
+            groups: resource_details::count_groups(at, &found.stored)?,
             changed: format_ago(now - found.stored.last_modified),
         })
     }
 
     fn sentence(&self) -> String {
         texts::directory::locate_user(&self.name, &self.connection, self.is_on, self.groups, &self.changed)
+    }
+}
+
+/// The names of the connections and accounts of the users that were found, each read once.
+#[derive(Default)]
+struct FoundNames(HashMap<i64, (String, String)>);
+
+impl FoundNames {
+    fn find(&mut self, at: &Snapshot<'_>, source: &DirectorySource) -> Result<&(String, String)> {
+        Ok(match self.0.entry(source.configuration) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(entry) => {
+                let found = configurations::find_configuration_by_key(at, source.configuration)?;
+                let connection = found.map(|found| found.connection_name).unwrap_or_default();
+                entry.insert((connection, accounts::find_name(at, &source.account)?))
+            }
+        })
     }
 }
 
@@ -234,7 +252,9 @@ fn search_users(
         found = sources.find_users_by_prefix(at, text)?;
         results.is_prefix = true;
     }
-    results.users = found.iter().map(|one| FoundUser::from_stored(at, scope, one, now)).collect::<Result<Vec<_>>>()?;
+    let mut names = FoundNames::default();
+    let read = |one| FoundUser::from_stored(at, &mut names, one, now);
+    results.users = found.iter().map(read).collect::<Result<Vec<_>>>()?;
     let Some(reader) = reader else { return Ok(results) };
     if found.is_empty() {
         let texts = [text, &encode_query(text)];

@@ -109,6 +109,18 @@ impl ConnectionOrder {
 }
 
 impl ConnectionsQuery {
+    /// The query of a request. An unknown state or provider is that of all connections.
+    fn from_request(page_request: &PageRequest) -> Self {
+        let mut query: Self = page_request.query().unwrap_or_default();
+        if ConnectionStatus::ALL.iter().all(|status| status.key() != query.state) {
+            query.state.clear();
+        }
+        if PROVIDERS.iter().all(|provider| provider.key != query.provider) {
+            query.provider.clear();
+        }
+        query
+    }
+
     fn is_empty(&self) -> bool {
         self.text.is_empty() && self.state.is_empty() && self.provider.is_empty()
     }
@@ -153,6 +165,26 @@ impl ConnectionsQuery {
 }
 
 impl ConnectionsPage {
+    /// The connections in all states.
+    fn all(&self) -> usize {
+        self.states.iter().map(|(_, count)| count).sum()
+    }
+
+    /// The orders of the list: value of `sort`, and label.
+    fn orders() -> [(&'static str, &'static str); 5] {
+        [
+            ("state", texts::connections::STATE),
+            ("name", texts::directory::NAME),
+            ("account", texts::directory::ACCOUNT),
+            ("users", texts::labels::USERS),
+            ("last", texts::connections::LAST_REQUEST),
+        ]
+    }
+
+    fn order_label(&self) -> &'static str {
+        Self::orders().into_iter().find(|(key, _)| self.query.is_sorted_by(key)).map_or("", |(_, label)| label)
+    }
+
     fn providers() -> &'static [IdentityProvider] {
         PROVIDERS
     }
@@ -198,7 +230,7 @@ const CSV_COLUMNS: [&str; 10] =
 
 /// `GET /connections/export.csv`: all connections that match the query.
 pub(crate) async fn export_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
-    let query: ConnectionsQuery = page_request.query().unwrap_or_default();
+    let query = ConnectionsQuery::from_request(&page_request);
     let (found, _) = find_connections(&admin, &page_request, &query).await?;
     Ok(csv::attach("connections.csv", build_csv(&found)))
 }
@@ -226,7 +258,7 @@ fn build_csv(found: &[ConfigurationOverview]) -> String {
 
 /// `GET /connections`
 pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
-    let query: ConnectionsQuery = page_request.query().unwrap_or_default();
+    let query = ConnectionsQuery::from_request(&page_request);
     let now = clock::current_millis();
     let (mut found, states) = find_connections(&admin, &page_request, &query).await?;
     let total = found.len();

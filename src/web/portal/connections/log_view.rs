@@ -116,18 +116,24 @@ pub(crate) fn read_call_lines(
 /// Unites requests that repeat the one before, of which the newest stays, and marks the first one of each day in the zone.
 pub(crate) fn group_repeated(lines: Vec<CallLine>, zone: &TimeZoneChoice) -> Vec<CallLine> {
     let mut groups: Vec<CallLine> = Vec::new();
-    let mut last_day = String::new();
     for line in lines {
-        if let Some(last) = groups.last_mut().filter(|last| last.is_repeated_by(&line)) {
-            last.times += line.times;
-        } else {
-            let day = zone.format_day(line.at_ms);
-            let is_new = day != last_day;
-            last_day.clone_from(&day);
-            groups.push(CallLine { day: if is_new { day } else { String::new() }, ..line });
+        match groups.last_mut().filter(|last| last.is_repeated_by(&line)) {
+            Some(last) => last.times += line.times,
+            None => groups.push(line),
         }
     }
+    mark_days(groups.iter_mut(), zone);
     groups
+}
+
+/// Sets the day of the first line of each day in the zone. Lines are ordered by their time.
+pub(crate) fn mark_days<'l>(lines: impl Iterator<Item = &'l mut CallLine>, zone: &TimeZoneChoice) {
+    let mut last = String::new();
+    for line in lines {
+        let day = zone.format_day(line.at_ms);
+        line.day = if day == last { String::new() } else { day.clone() };
+        last = day;
+    }
 }
 
 impl CallView {

@@ -24,7 +24,7 @@ use crate::store::Snapshot;
 use crate::web::oauth::TOKEN_PATH;
 use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
-use crate::web::portal::connections::log_view::{CallLine, LogReader, read_call_lines};
+use crate::web::portal::connections::log_view::{CallLine, LogReader, mark_days, read_call_lines};
 use crate::web::portal::connections::overview::problems::{ProblemGroup, list_problems};
 use crate::web::portal::connections::secret_alerts::SecretAlerts;
 use crate::web::portal::connections::traffic_chart::TrafficChart;
@@ -150,12 +150,6 @@ impl ConnectionView {
     /// Id of the account.
     pub(crate) fn account(&self) -> &str {
         &self.overview.configuration.account
-    }
-
-    /// The first letter of the provider.
-    pub(crate) fn mark(&self) -> &'static str {
-        let name = self.overview.provider.name;
-        name.strip_prefix("Microsoft ").unwrap_or(name).get(..1).unwrap_or_default()
     }
 
     /// The line below the name: provider, last request, and what it has.
@@ -305,12 +299,13 @@ async fn read_requests<N>(
         return Ok((Vec::new(), Vec::new()));
     }
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
-    let (scope, now) = (admin.context.scope.clone(), connection.now);
+    let (scope, now, zone) = (admin.context.scope.clone(), connection.now, admin.signed.zone());
     let (configuration, provider) = (connection.overview.configuration.clone(), connection.overview.provider);
     let read = move |at: &Snapshot<'_>| {
         let problems = list_problems(at, &scope, reader, (&configuration, provider), now)?;
         let newest = RequestLogQuery::default();
-        let (lines, _) = read_call_lines(at, &scope, reader, &configuration, (&newest, NEWEST_REQUESTS))?;
+        let (mut lines, _) = read_call_lines(at, &scope, reader, &configuration, (&newest, NEWEST_REQUESTS))?;
+        mark_days(lines.iter_mut(), &zone);
         Ok((problems, lines))
     };
     Ok(page_request.read(read).await?)

@@ -44,6 +44,12 @@ const CHIPS: [(&str, &str); 4] = [
     ("reads", texts::requests::SEARCHES),
 ];
 
+/// The key of a chip; that of all calls if there is no such chip.
+fn normalize_chip(only: &str) -> String {
+    let found = CHIPS.iter().find(|(key, _)| *key == only);
+    found.map_or("", |(key, _)| key).to_owned()
+}
+
 /// Whether a chip selects the calls that read, or those that can change something; `None` for both.
 fn reads_of_chip(only: &str) -> Option<bool> {
     match only {
@@ -79,7 +85,7 @@ const CSV_COLUMNS: [&str; 8] = ["time", "summary", "method", "path", "status", "
 /// `GET /connections/{id}/requests/export.csv`: the newest requests that match the query.
 pub(crate) async fn export_calls(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "requests")?;
-    let query: RequestsQuery = page_request.query().unwrap_or_default();
+    let query = RequestsQuery::from_request(&page_request);
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let filter = query.to_query(reader.sees_values, &query.zone(&admin.signed));
     let (scope, id, key) = (admin.context.scope, connection.id().to_owned(), connection.overview.configuration.key);
@@ -123,6 +129,12 @@ struct RequestsQuery {
 }
 
 impl RequestsQuery {
+    /// The query of a request. An unknown chip is that of all calls.
+    fn from_request(page_request: &PageRequest) -> Self {
+        let query: Self = page_request.query().unwrap_or_default();
+        Self { only: normalize_chip(&query.only), ..query }
+    }
+
     fn is_empty(&self) -> bool {
         self.only.is_empty() && self.describe().is_empty()
     }
@@ -240,7 +252,7 @@ impl RequestsPage {
 /// `GET /connections/{id}/requests`
 pub(crate) async fn list_calls(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "requests")?;
-    let query: RequestsQuery = page_request.query().unwrap_or_default();
+    let query = RequestsQuery::from_request(&page_request);
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let zone = query.zone(&admin.signed);
     let problems = query.problems(&zone);

@@ -14,6 +14,7 @@ use crate::management::request_log::RequestLogQuery;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::configuration::provisioning_url;
 use crate::model::permission::Permission;
+use crate::provisioning::directory::user_list::{self, FilterCount, UserCounts};
 use crate::provisioning::directory::{
     self, DirectoryCursor, DirectoryFilter, DirectoryMember, DirectoryPage, DirectoryPosition, DirectoryQuery,
     DirectoryResource, DirectoryScope, StoredResource,
@@ -108,6 +109,21 @@ impl ResourcesQuery {
         trim_search_text(&self.q)
     }
 
+    /// The value of the filter on the state; an unknown one is that of all users.
+    fn state(&self) -> &str {
+        if matches!(&*self.active, "on" | "off") { &self.active } else { "" }
+    }
+
+    fn is_state(&self, state: &str) -> bool {
+        self.state() == state
+    }
+
+    /// Whether the listed users are active; `None` for all.
+    fn is_active(&self) -> Option<bool> {
+        let state = self.state();
+        (!state.is_empty()).then_some(state == "on")
+    }
+
     /// The position after which a page starts: row and id of the last resource of the previous page.
     fn position(&self, configuration: i64) -> Option<DirectoryCursor> {
         let (row, id) = split_position(&self.after)?;
@@ -130,6 +146,7 @@ struct ResourcesListPage {
     kind: ListedKind,
     query: ResourcesQuery,
     lines: Vec<ResourceLine>,
+    counts: UserCounts,
     links: PageLinks,
 }
 
@@ -147,9 +164,24 @@ impl ResourcesListPage {
         texts::formats::group_digits(self.total().unsigned_abs())
     }
 
-    /// Chips above the users: value of `active`, and label.
-    fn states() -> [(&'static str, &'static str); 3] {
-        [("", texts::labels::ALL), ("on", texts::labels::ACTIVE), ("off", texts::labels::DEACTIVATED)]
+    /// Chips above the users: value of `active`, label, and the number of users unless a text is searched.
+    fn states(&self) -> [(&'static str, &'static str, Option<String>); 3] {
+        let UserCounts { all, active, inactive } = self.counts;
+        let count = |count: FilterCount| {
+            let text = texts::formats::group_digits(u64::try_from(count.users).unwrap_or(u64::MAX));
+            self.query.q.is_empty().then_some(text)
+        };
+        [
+            ("", texts::labels::ALL, count(all)),
+            ("on", texts::labels::ACTIVE, count(active)),
+            ("off", texts::labels::DEACTIVATED, count(inactive)),
+        ]
+    }
+
+    /// URL of the same list with another filter on the state.
+    fn state_url(&self, active: &str) -> String {
+        let path = format!("{}/{}", self.connection.path(), self.kind.path_segment());
+        build_list_url(&path, &[("q", &*self.query.q), ("active", active)])
     }
 
     fn is_full(&self) -> bool {
@@ -215,13 +247,16 @@ async fn list_resources_of(
     let query: ResourcesQuery = page_request.query().unwrap_or_default();
     let list_query = query.clone();
     let source = ListedSource::new(&admin.context.scope, &connection);
-    let (lines, next) =
-        page_request.read(move |at| list_resource_lines(at, &list_query, &source, kind.resource_type())).await?;
+    let read = move |at: &Snapshot<'_>| {
+        let lines = list_resource_lines(at, &list_query, &source, kind.resource_type())?;
+        Ok((lines, user_list::count_users(at, source.key)?))
+    };
+    let ((lines, next), counts) = page_request.read(read).await?;
     let layout = connection.layout(&admin.signed, kind.title());
     let path = format!("{}/{}", connection.path(), kind.path_segment());
-    let build_url = |after: &str| build_list_url(&path, &[("active", &*query.active), ("after", after)]);
+    let build_url = |after: &str| build_list_url(&path, &[("active", query.state()), ("after", after)]);
     let links = PageLinks::new(build_url, &query.after, next.as_deref());
-    Ok(render_page(200, &ResourcesListPage { layout, connection, kind, query, lines, links }))
+    Ok(render_page(200, &ResourcesListPage { layout, connection, kind, query, lines, counts, links }))
 }
 
 /// The connection whose users and groups are listed.
@@ -265,14 +300,11 @@ fn list_resource_lines(
     let text = query.text();
     if !text.is_empty() {
         let found = resource_details::search_resources(at, source.key, of, &text)?;
-        return Ok((found.iter().map(ResourceLine::from_stored).collect::<Result<_>>()?, None));
+        let mut lines = found.iter().map(ResourceLine::from_stored).collect::<Result<Vec<_>>>()?;
+        lines.retain(|line| query.is_active().is_none_or(|active| line.is_on == active));
+        return Ok((lines, None));
     }
-    let active = match &*query.active {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    };
-    let filter = DirectoryFilter { active, ..DirectoryFilter::default() };
+    let filter = DirectoryFilter { active: query.is_active(), ..DirectoryFilter::default() };
     let cursor = query.position(source.key);
     let page = DirectoryQuery { resource_type: of, filter: &filter, cursor: cursor.as_ref(), limit: PER_PAGE };
     let found = source.list(at, &page)?;

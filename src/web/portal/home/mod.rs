@@ -20,7 +20,7 @@ use crate::model::request::LoggedCall;
 use crate::provisioning::delivery;
 use crate::store::Snapshot;
 use crate::web::navigation_badges::NavigationBadges;
-use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
+use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader, mark_days};
 use crate::web::portal::connections::traffic_chart::TrafficChart;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::home::attention::{AttentionItem, AttentionSources, list_attention_items};
@@ -28,6 +28,7 @@ use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redire
 use crate::web::portal::sign_in::session::AnyAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::portal::texts;
+use crate::web::portal::timestamps::PageTime;
 use crate::web::public_url::is_https;
 
 /// Changes on the page.
@@ -38,6 +39,11 @@ const CHANGING_CONNECTIONS_MAX: usize = 8;
 const REQUESTS_PER_CONNECTION: u32 = 40;
 /// Most changes that are read to fill the page. Repeated ones are one line.
 const READ_MAX: usize = 60;
+/// For this time after a request, or after a connection was created, the page is updated more often.
+const BUSY_FOR: Millis = 15 * 60 * 1000;
+/// How often the page is updated then, and otherwise.
+const BUSY_REFRESH_SECONDS: u32 = 5;
+const IDLE_REFRESH_SECONDS: u32 = 60;
 /// Items that need attention on the page.
 const ITEMS_MAX: usize = 20;
 
@@ -52,6 +58,8 @@ struct HomePage {
     changes: Vec<LatestChange>,
     sees_requests: bool,
     traffic: TrafficChart,
+    /// When the page was read.
+    updated: PageTime,
     /// Empty unless the admin may manage the server.
     steps: Vec<ProductionStep>,
 }
@@ -109,15 +117,18 @@ pub(super) async fn show_home(admin: AnyAdmin, page_request: PageRequest) -> Pag
         items.truncate(ITEMS_MAX);
         let sees_requests = signed.permissions.contains(Permission::RequestsRead);
         let reader = LogReader::new(&signed, &state.server.public_url());
+        let mut changes = if sees_requests { list_latest_changes(at, &scope, reader, &all)? } else { Vec::new() };
+        mark_days(changes.iter_mut().map(|change| &mut change.line), &signed.zone());
         Ok(HomePage {
             states,
             items,
             more_items,
-            changes: if sees_requests { list_latest_changes(at, &scope, reader, &all)? } else { Vec::new() },
+            changes,
             sees_requests,
             traffic: TrafficChart::of_scope(at, &scope, now)?,
+            updated: PageTime::from_millis(now),
             steps: if signed.may_manage_server() { list_steps(&sources)? } else { Vec::new() },
-            layout: build_layout(&signed, badges),
+            layout: PageLayout { refresh: choose_refresh(&all, now), ..build_layout(&signed, badges) },
         })
     });
     Ok(render_page(200, &page.await?))
@@ -128,6 +139,19 @@ fn build_layout(signed: &SignedIn, badges: NavigationBadges) -> PageLayout {
     let mut signed = signed.clone();
     signed.badges = badges;
     PageLayout::new(texts::home::HOME, Some(&signed), NavigationEntry::Home)
+}
+
+/// The interval in seconds at which the page is updated; `None` without connections, whose requests it waits for.
+fn choose_refresh(all: &[ConfigurationOverview], now: Millis) -> Option<u32> {
+    let is_recent = |at: Millis| now - at < BUSY_FOR;
+    let is_busy = |one: &ConfigurationOverview| {
+        let attempt = one.attempt.is_some_and(|attempt| is_recent(attempt.at));
+        attempt || is_recent(one.configuration.created_at) || one.configuration.last_seen.is_some_and(is_recent)
+    };
+    if all.is_empty() {
+        return None;
+    }
+    Some(if all.iter().any(is_busy) { BUSY_REFRESH_SECONDS } else { IDLE_REFRESH_SECONDS })
 }
 
 /// The newest requests over all connections that changed something or were rejected.

@@ -72,6 +72,8 @@ pub(crate) const WEBHOOK_LANE_RESUMED: &str = "resumed deliveries of the webhook
 pub(crate) const TOKEN_ROTATED: &str = "rotated the token of";
 
 pub(crate) const AUDIT_LOG: &str = "Audit log";
+pub(crate) const ACTOR: &str = "Actor";
+pub(crate) const ACTION: &str = "Action";
 pub(crate) const ACTOR_API_KEY: &str = "API key";
 pub(crate) const ACTOR_USER_TOKEN: &str = "User token";
 pub(crate) const ACTOR_SETUP_LINK: &str = "Setup link";

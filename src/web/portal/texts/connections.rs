@@ -3,6 +3,8 @@
 use super::formats::{count_groups, count_users};
 
 pub(crate) const COPY_URL_AND_TOKEN: &str = "Copy the URL and token";
+pub(crate) const STATE: &str = "State";
+pub(crate) const LAST_REQUEST: &str = "Last request";
 pub(crate) const SETUP: &str = "Setup";
 pub(crate) const SETUP_LINKS: &str = "Setup links";
 pub(crate) const NO_REQUEST_YET: &str = "no request yet";

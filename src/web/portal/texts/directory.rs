@@ -78,6 +78,8 @@ pub(crate) fn name_event(seq: i64) -> String {
 pub(crate) const SEARCH: &str = "Search";
 pub(crate) const REQUEST: &str = "Request";
 pub(crate) const CONNECTION: &str = "Connection";
+pub(crate) const NAME: &str = "Name";
+pub(crate) const LAST_CHANGE: &str = "Last change";
 pub(crate) const ACCOUNT: &str = "Customer";
 
 /// What is compared with the text of a search: these have an index.

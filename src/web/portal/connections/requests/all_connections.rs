@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use askama::Template;
 use serde::Deserialize;
 
-use super::{CHIPS, EXPORTED_MAX, PER_PAGE, reads_of_chip};
+use super::{CHIPS, EXPORTED_MAX, PER_PAGE, normalize_chip, reads_of_chip};
 use crate::clock;
 use crate::error::Result;
 use crate::management::accounts;
@@ -49,6 +49,12 @@ struct AllRequestsQuery {
 }
 
 impl AllRequestsQuery {
+    /// The query of a request. An unknown chip is that of all calls.
+    fn from_request(page_request: &PageRequest) -> Self {
+        let query: Self = page_request.query().unwrap_or_default();
+        Self { only: normalize_chip(&query.only), ..query }
+    }
+
     fn to_query(&self) -> AllCallsQuery {
         AllCallsQuery { before: self.before, failed: self.only == "failed", reads: reads_of_chip(&self.only) }
     }
@@ -105,7 +111,7 @@ struct ReadLines {
 
 /// `GET /requests`
 pub(crate) async fn list_all_requests(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
-    let query: AllRequestsQuery = page_request.query().unwrap_or_default();
+    let query = AllRequestsQuery::from_request(&page_request);
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let (scope, filter) = (admin.context.scope, query.to_query());
     let read = move |at: &Snapshot<'_>| {
@@ -132,7 +138,7 @@ const CSV_COLUMNS: [&str; 8] = ["time", "account", "connection", "summary", "met
 
 /// `GET /requests/export.csv`: the newest requests that match the query.
 pub(crate) async fn export_all_requests(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
-    let query: AllRequestsQuery = page_request.query().unwrap_or_default();
+    let query = AllRequestsQuery::from_request(&page_request);
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let (scope, filter) = (admin.context.scope, query.to_query());
     let ReadLines { lines, found, .. } =
