@@ -220,17 +220,12 @@ impl UserList {
         }
         for source in &self.sources {
             let configuration = source.configuration;
-            for row in list_matching_rows(at, configuration, filter, MATCHES_MAX + 1)? {
-                if seen.contains(&row) {
-                    continue;
-                }
-                if found.len() == MATCHES_MAX {
-                    return Ok((found, true));
-                }
-                seen.insert(row);
-                found.extend(
-                    prefix_search::find_scanned_user(at, configuration, row)?.map(|user| (configuration, user)),
-                );
+            let (texts, left) = ((filter.key.as_str(), filter.text.as_str()), MATCHES_MAX + 1 - found.len());
+            let users = prefix_search::list_users_by_prefix(at, configuration, texts, &mut seen, left)?;
+            found.extend(users.into_iter().map(|user| (configuration, user)));
+            if found.len() > MATCHES_MAX {
+                found.truncate(MATCHES_MAX);
+                return Ok((found, true));
             }
             at.renew_if_due()?;
         }
@@ -377,12 +372,6 @@ pub fn count_users(at: &Snapshot<'_>, configuration: i64) -> Result<UserCounts> 
     Ok(UserCounts::new(count(QuotaKind::Users), count(QuotaKind::ActiveUsers), false))
 }
 
-/// Returns the row numbers of the users of a configuration that match the text of the filter, except by id, at most `limit`.
-fn list_matching_rows(at: &Snapshot<'_>, configuration: i64, filter: &UserFilter, limit: usize) -> Result<Vec<i64>> {
-    let collection = ResourceCollection { configuration, resource_type: "User" };
-    prefix_search::list_rows_by_prefix(at, collection, (&filter.key, &filter.text), limit)
-}
-
 /// Returns the row numbers of all users of a configuration that match the text of the filter; `None` without a text. `by_id` are
 /// those of all configurations whose id matches, each with its configuration.
 fn find_matching_rows(
@@ -394,8 +383,10 @@ fn find_matching_rows(
     if !filter.has_text() {
         return Ok(None);
     }
-    let mut found: HashSet<i64> =
-        list_matching_rows(at, configuration, filter, EXPORTED_MATCHES_MAX)?.into_iter().collect();
+    let collection = ResourceCollection { configuration, resource_type: "User" };
+    let texts = (filter.key.as_str(), filter.text.as_str());
+    let rows = prefix_search::list_rows_by_prefix(at, collection, texts, EXPORTED_MATCHES_MAX)?;
+    let mut found: HashSet<i64> = rows.into_iter().collect();
     found.extend(by_id.iter().filter(|(of, _)| *of == configuration).map(|(_, user)| user.row));
     Ok(Some(found))
 }

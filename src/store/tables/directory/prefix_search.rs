@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use crate::error::Result;
 use crate::store::Snapshot;
@@ -57,11 +57,47 @@ pub(super) fn build_prefix_sql(column: &str) -> String {
 pub(super) const EMAIL_PREFIX_SQL: &str = "SELECT v.resource FROM resource_values v
      WHERE v.configuration = ?1 AND v.path = 'emails.value' AND v.key >= ?3 AND v.key < ?4 AND ?2 = 'User' ORDER BY v.key";
 
-/// Returns the user with this row number.
-pub fn find_scanned_user(at: &Snapshot<'_>, configuration: i64, row: i64) -> Result<Option<ScannedUser>> {
-    let sql = "SELECT r.resource, r.user_name_key, r.last_modified, r.active IS 1 FROM resources r
-               WHERE r.resource = ?1 AND r.configuration = ?2 AND r.type = 'User'";
-    at.find_row(sql, [row, configuration], read_user)
+pub(super) const NAMED_USERS_SQL: &str = "SELECT r.resource, r.user_name_key, r.last_modified, r.active IS 1 FROM resources r
+     WHERE r.configuration = ?1 AND r.type = 'User' AND r.user_name_key >= ?2 AND r.user_name_key < ?3 ORDER BY r.user_name_key";
+const USER_SQL: &str = "SELECT r.resource, r.user_name_key, r.last_modified, r.active IS 1 FROM resources r
+     WHERE r.resource = ?1 AND r.configuration = ?2 AND r.type = 'User'";
+
+/// Returns the users of a configuration that [`list_rows_by_prefix`] finds and that are not in `seen`, at most `limit`, and adds
+/// them to `seen`. The row of each is read once.
+pub fn list_users_by_prefix(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    (key, text): (&str, &str),
+    seen: &mut HashSet<i64>,
+    limit: usize,
+) -> Result<Vec<ScannedUser>> {
+    let end = format!("{key}{LAST_CHAR}");
+    let mut found = Vec::new();
+    let mut named = at.prepare(NAMED_USERS_SQL)?;
+    let mut rows = named.query(params![configuration, key, end])?;
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let user = read_user(row)?;
+        if seen.insert(user.row) {
+            found.push(user);
+        }
+    }
+    if found.len() == limit {
+        return Ok(found);
+    }
+    let mut by_row = at.prepare(USER_SQL)?;
+    let collection = ResourceCollection { configuration, resource_type: "User" };
+    // The users by name are the first ones, and in `seen`.
+    for row in list_rows_by_prefix(at, collection, (key, text), found.len() + limit)? {
+        if found.len() == limit {
+            break;
+        }
+        if seen.insert(row) {
+            found.extend(by_row.query_row(params![row, configuration], read_user).optional()?);
+        }
+    }
+    Ok(found)
 }
 
 pub(super) const ID_PREFIX_SQL: &str =

@@ -104,6 +104,9 @@ fn prefixes_are_found_by_an_index_alone() {
         let steps = plan(&sql, &["1", "User", "a", "b"]);
         assert!(steps.len() == 1 && steps[0].contains(expected), "{steps:?}");
     }
+    let steps = plan(prefix_search::NAMED_USERS_SQL, &["1", "a", "b"]);
+    let expected = "resources_by_user_name (configuration=? AND type=? AND user_name_key>? AND user_name_key<?)";
+    assert!(steps.len() == 1 && steps[0].contains(expected), "{steps:?}");
     let steps = plan(prefix_search::ID_PREFIX_SQL, &["0", "1", "10"]);
     assert!(steps.len() == 1 && steps[0].contains("resources_by_id (id>? AND id<?)"), "{steps:?}");
 }
