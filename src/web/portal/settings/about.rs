@@ -120,9 +120,22 @@ fn select_changes(releases: Vec<Release>, from: usize) -> (Vec<Release>, Option<
     (selected, has_more.then_some(from.saturating_add(CHANGES_PER_PAGE)))
 }
 
-/// The line without backticks.
+/// The line without the marks of code, strong text and links. Of a link its text stays.
 fn plain_line(text: &str) -> String {
-    text.replace('`', "")
+    let (mut plain, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((before, from)) = rest.split_once('[') {
+        plain.push_str(before);
+        let link = from.split_once("](").and_then(|(label, from)| Some((label, from.split_once(')')?.1)));
+        let Some((label, after)) = link.filter(|(label, _)| !label.contains(['[', ']'])) else {
+            plain.push('[');
+            rest = from;
+            continue;
+        };
+        plain.push_str(label);
+        rest = after;
+    }
+    plain.push_str(rest);
+    plain.replace('`', "").replace("**", "")
 }
 
 /// The rows of the table below its header.
@@ -153,6 +166,23 @@ mod tests {
         let releases = parse_releases(&CHANGES.read().unwrap());
         assert!(releases.iter().all(|release| !release.changes.is_empty()));
         assert!(releases[0].title.starts_with(env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn a_change_has_no_marks_of_its_format() {
+        for (text, plain) in [
+            (
+                "**Send links** creates `one` ([docs/a.md](docs/a.md#b), [c](d)).",
+                "Send links creates one (docs/a.md, c).",
+            ),
+            ("restore [--at TIME] and a[0] (x)", "restore [--at TIME] and a[0] (x)"),
+            ("[a [b](c)", "[a b"),
+        ] {
+            assert_eq!(plain_line(text), plain);
+        }
+        let releases = parse_releases(&CHANGES.read().unwrap());
+        let mut changes = releases.iter().flat_map(|release| &release.changes);
+        assert!(changes.all(|change| !change.contains("**") && !change.contains("](")));
     }
 
     #[test]

@@ -75,6 +75,17 @@ const PHRASES: &[(&str, &str, SentenceEnd)] = &[
     ("webhook.key_deleted", texts::audit::WEBHOOK_KEY_DELETED, SentenceEnd::Object),
     ("webhook.key_rotated", texts::audit::WEBHOOK_KEY_ROTATED, SentenceEnd::Object),
     ("webhook.lane_resumed", texts::audit::WEBHOOK_LANE_RESUMED, SentenceEnd::Object),
+    ("webhook.events_expired", texts::audit::WEBHOOK_EVENTS_EXPIRED, SentenceEnd::Object),
+    ("webhook.paused", texts::audit::WEBHOOK_PAUSED, SentenceEnd::Object),
+    ("webhook.resent", texts::audit::WEBHOOK_RESENT, SentenceEnd::Object),
+    ("webhook.resumed", texts::audit::WEBHOOK_RESUMED, SentenceEnd::Object),
+    ("webhook.tested", texts::audit::WEBHOOK_TESTED, SentenceEnd::Object),
+    ("webhook.updated", texts::audit::WEBHOOK_UPDATED, SentenceEnd::Object),
+    ("account.exported", texts::audit::ACCOUNT_EXPORTED, SentenceEnd::Account),
+    ("account.frozen", texts::audit::ACCOUNT_FROZEN, SentenceEnd::Account),
+    ("account.imported", texts::audit::ACCOUNT_IMPORTED, SentenceEnd::Account),
+    ("account.moved", texts::audit::ACCOUNT_MOVED, SentenceEnd::Account),
+    ("account.unfrozen", texts::audit::ACCOUNT_UNFROZEN, SentenceEnd::Account),
 ];
 
 /// What the phrase of an action ends with.
