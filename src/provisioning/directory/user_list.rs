@@ -3,7 +3,7 @@
 //! [`COUNTED_MAX`] users are compared. A search reads at most [`MATCHES_MAX`] users, of which a page is then a part.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{BTreeSet, BinaryHeap, HashSet};
 use std::ops::ControlFlow;
 
 use crate::clock::Millis;
@@ -208,7 +208,7 @@ impl UserList {
 
     /// Searches the configurations in their order, at most [`MATCHES_MAX`] users. Returns them, and whether there are more.
     fn search(&self, at: &Snapshot<'_>, filter: &UserFilter) -> Result<(Vec<(i64, ScannedUser)>, bool)> {
-        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
         if let Some(prefix) = filter.id_prefix() {
             for (configuration, user) in prefix_search::list_users_by_id_prefix(at, &prefix, MATCHES_MAX)? {
                 let is_listed =

@@ -17,7 +17,6 @@ const NO_TEXTS: &[(&str, &str)] = &[
     ("Group", "name of a resource type of SCIM"),
     ("public, max-age=31536000, immutable", "value of a header"),
     ("curl -X {method} {} \\\\\\n  -H \\\"Authorization: Bearer $TOKEN\\\"", "command for a shell"),
-    ("Microsoft ", "beginning of names of providers"),
     ("Email", "name of a value in the console of a provider"),
     ("an event", "name of stored data in an error for the log"),
     ("not called", "beginning of a stored error"),

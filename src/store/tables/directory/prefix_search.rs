@@ -1,7 +1,7 @@
 //! The search for resources by the beginning of a name, an address or an id. Each statement reads a range of one index, and no
 //! document.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{OptionalExtension, params};
 
@@ -68,7 +68,7 @@ pub fn list_users_by_prefix(
     at: &Snapshot<'_>,
     configuration: i64,
     (key, text): (&str, &str),
-    seen: &mut HashSet<i64>,
+    seen: &mut BTreeSet<i64>,
     limit: usize,
 ) -> Result<Vec<ScannedUser>> {
     let end = format!("{key}{LAST_CHAR}");
