@@ -2,7 +2,7 @@
 
 use super::credentials::advise_token;
 use super::steps::{ConsoleField, SetupEffect, SetupStep};
-use super::{ConsoleLocations, DAY, IdentityProvider};
+use super::{ConsoleLocations, DAY, IdentityProvider, ResyncHint};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::switches::Preset;
 
@@ -83,7 +83,12 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         "Suspended and deleted users are sent; archived users are not.",
     ],
     help_url: Some("https://support.google.com/a/answer/7681608"),
-    resync: &[],
+    resync: &[ResyncHint {
+        action: "Download list",
+        description: "In the Admin console, open <strong>Apps › Web and mobile apps</strong> and the app. While autoprovisioning is active, Google syncs users every few hours by itself. <strong>Download list</strong> names the users that failed, with the reason. Google does not provision a user again that was deleted here.",
+        help_url: "https://support.google.com/a/answer/6294828",
+        checked_on: "2026-11-30",
+    }],
     steps_checked_on: "2026-11-30",
     notes: &["Sends users, never groups."],
 };

@@ -116,6 +116,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         "Okta’s test reads the first users. The live check then says that the test passed.",
         "Pushing a group does not assign its members. Do both, with different groups.",
         "When a user is unassigned, Okta deactivates the user. It never deletes users.",
+        "Okta intends the apps named SCIM 2.0 Test App for development and tests. An app of your own (<strong>Create App Integration</strong>) does the same, and takes an OAuth client.",
         "The app <strong>SCIM 2.0 Test App (Header Auth)</strong> works too. Its fields are called Base URL and API Token, and the token is entered as <code>Bearer</code>, a space, and the token.",
     ],
     help_url: Some("https://help.okta.com/en-us/content/topics/apps/oiw/provisioning-settings.htm"),

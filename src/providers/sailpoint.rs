@@ -2,7 +2,7 @@
 
 use super::credentials::{ConsoleFields, CredentialAdvice, CredentialMethod};
 use super::steps::{ConsoleField, SetupEffect, SetupStep, StepMethod};
-use super::{ConsoleLocations, DAY, IdentityProvider};
+use super::{ConsoleLocations, DAY, IdentityProvider, ResyncHint};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::oauth::ClientAuthentication;
 use crate::model::switches::Preset;
@@ -89,7 +89,12 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         "A token must not expire: SailPoint does not renew it. With an OAuth client, it gets new ones by itself.",
     ],
     help_url: Some("https://documentation.sailpoint.com/connectors/scim_2_0/help/integrating_scim2/supported_features.html"),
-    resync: &[],
+    resync: &[ResyncHint {
+        action: "Synchronize Attributes",
+        description: "Open <strong>Identities › Identity List</strong> and, in the menu of an identity, select <strong>Synchronize Attributes</strong>. SailPoint compares all accounts of the identity, and sends the attributes that differ. It creates no accounts.",
+        help_url: "https://developer.sailpoint.com/docs/api/beta/identities",
+        checked_on: "2026-11-30",
+    }],
     steps_checked_on: "2026-11-30",
     notes: &[
         "Replaces a complex attribute such as `name` without a path; the sub-attributes are merged.",
