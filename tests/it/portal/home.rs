@@ -129,6 +129,7 @@ fn the_list_of_connections_has_counts_by_state_and_sorts_by_each_column() {
     assert!(file.header("content-disposition").unwrap().starts_with("attachment"));
     let lines: Vec<&str> = file.text.split("\r\n").collect();
     assert_eq!(lines.len(), 4, "{}", file.text);
+    assert!(lines[0].starts_with("id,name,customer,account,provider,"), "{}", lines[0]);
     assert!(lines[1].contains("\"beta\"") && lines[2].contains("\"zeta\""), "{}", file.text);
 }
 

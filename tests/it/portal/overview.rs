@@ -136,6 +136,11 @@ fn requests_of_all_connections_are_listed_and_exported_within_the_account() {
     let page = own.get("/requests").answered(200);
     assert!(page.contains("one@acme.example") && !page.contains("zeta"), "{}", page.text);
     let file = own.get("/requests/export.csv").answered(200);
+    assert!(
+        file.text.starts_with("time,customer,account,connection,") && file.contains("\"acme\",\"acme\""),
+        "{}",
+        file.text
+    );
     assert!(file.text.lines().count() == 2 && file.text.contains("one@acme.example"), "{}", file.text);
     assert_eq!(owner.get("/requests/export.csv?only=changes").answered(200).text.lines().count(), 4);
 }

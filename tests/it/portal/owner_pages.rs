@@ -173,6 +173,7 @@ fn the_audit_log_is_filtered_paged_and_exported_without_formulas() {
     let csv = owner.get(&format!("/audit/export.csv?{filter}&action=account.created")).answered(200);
     assert!(csv.header("content-disposition").unwrap().starts_with("attachment"));
     assert!(csv.contains(&format!("\"'=1+1,\"\"{actor}\"\"\"")), "{}", csv.text);
+    assert!(csv.contains(",customer,account,connection_id,") && csv.contains("\"Name 50\""), "{}", csv.text);
     assert_eq!(csv.text.matches("\r\n").count(), 2, "{}", csv.text);
     let file = owner.get(&format!("/audit/export.json?{filter}")).answered(200);
     let items: serde_json::Value = serde_json::from_str(&file.text).unwrap();

@@ -161,6 +161,7 @@ fn customers_are_searched_sorted_and_exported() {
         assert_eq!(order(&owner.get(&format!("/accounts{query}")).answered(200).text), expected, "{query}");
         let file = owner.get(&format!("/accounts/export.csv{query}")).answered(200);
         assert_eq!(order(&file.text), expected, "{query}");
+        assert!(file.text.starts_with("customer,account,connections,"), "{}", file.text);
     }
     assert!(owner.get("/accounts?text=none").contains("No customer has this text"));
     // Connections name their customer, and are found by it.

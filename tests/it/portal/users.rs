@@ -122,7 +122,9 @@ fn the_users_that_a_search_finds_are_exported() {
     assert!(file.header("content-disposition").is_some_and(|value| value.contains("users.csv")), "{:?}", file.headers);
     let lines: Vec<&str> = file.text.lines().collect();
     assert_eq!(lines.len(), 603);
-    assert!(lines[0].starts_with("customer,connection,id,userName") && lines[1].contains("\"a000@acme.example\""));
+    assert!(
+        lines[0].starts_with("customer,account,connection,id,userName") && lines[1].contains("\"a000@acme.example\"")
+    );
     assert!(
         lines[601].contains("\"'=a1@zeta.example\",\"\",\"true\"") && lines[602].contains("a2@zeta"),
         "{}",

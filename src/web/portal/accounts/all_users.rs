@@ -278,8 +278,18 @@ pub(crate) async fn list_users(admin: PermittedAdmin<Directory>, page_request: P
 }
 
 const CSV_FILE: &str = "users.csv";
-const CSV_COLUMNS: [&str; 9] =
-    ["customer", "connection", "id", "userName", "displayName", "active", "externalId", "created", "lastModified"];
+const CSV_COLUMNS: [&str; 10] = [
+    "customer",
+    "account",
+    "connection",
+    "id",
+    "userName",
+    "displayName",
+    "active",
+    "externalId",
+    "created",
+    "lastModified",
+];
 /// Most users that one step of the export reads.
 const PER_PART: usize = 500;
 /// A part of the file is sent when it has this length.
@@ -340,6 +350,7 @@ fn build_row(found: &DirectoryResource, names: &SourceNames) -> Result<String> {
     let body = resource_details::parse_stored_json(&stored.id, &stored.body)?;
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(csv::build_row(&[
+        names.accounts.find(&source.account).to_owned(),
         source.account.id.clone(),
         names.connection(source.configuration).to_owned(),
         stored.id.clone(),

@@ -123,10 +123,10 @@ pub(crate) async fn list_accounts(admin: PermittedAdmin<Read>, page_request: Pag
 pub(crate) async fn export_accounts(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let (query, scope) = (page_request.query::<AccountsQuery>().unwrap_or_default(), admin.context.scope);
     let found = page_request.read(move |at| Ok(query.select(accounts::list_accounts(at, &scope, None, SEARCHED_MAX)?)));
-    let mut text = csv::build_header(&["id", "name", "connections", "created_at"]);
+    let mut text = csv::build_header(&["customer", "account", "connections", "created_at"]);
     for one in found.await? {
         let created_at = clock::format_rfc3339(one.created_at);
-        text.push_str(&csv::build_row(&[one.id, one.name, one.configurations.to_string(), created_at]));
+        text.push_str(&csv::build_row(&[one.name, one.id, one.configurations.to_string(), created_at]));
     }
     Ok(csv::attach("customers.csv", text))
 }

@@ -225,8 +225,19 @@ async fn find_connections(
     Ok((found, states))
 }
 
-const CSV_COLUMNS: [&str; 10] =
-    ["id", "name", "account", "provider", "state", "reason", "users", "groups", "last_request", "created_at"];
+const CSV_COLUMNS: [&str; 11] = [
+    "id",
+    "name",
+    "customer",
+    "account",
+    "provider",
+    "state",
+    "reason",
+    "users",
+    "groups",
+    "last_request",
+    "created_at",
+];
 
 /// `GET /connections/export.csv`: all connections that match the query.
 pub(crate) async fn export_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
@@ -243,6 +254,7 @@ fn build_csv(found: &[ConfigurationOverview]) -> String {
         text.push_str(&csv::build_row(&[
             configuration.id.clone(),
             configuration.connection_name.clone(),
+            one.account_name.clone(),
             configuration.account.id.clone(),
             one.provider.name.to_owned(),
             one.status.key().to_owned(),

@@ -134,7 +134,8 @@ pub(crate) async fn list_all_requests(admin: PermittedAdmin<Requests>, page_requ
     Ok(render_page(200, &AllRequestsPage { layout, query, lines, next, rejected }))
 }
 
-const CSV_COLUMNS: [&str; 8] = ["time", "account", "connection", "summary", "method", "path", "status", "request_id"];
+const CSV_COLUMNS: [&str; 9] =
+    ["time", "customer", "account", "connection", "summary", "method", "path", "status", "request_id"];
 
 /// `GET /requests/export.csv`: the newest requests that match the query.
 pub(crate) async fn export_all_requests(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
@@ -148,6 +149,7 @@ pub(crate) async fn export_all_requests(admin: PermittedAdmin<Requests>, page_re
         let of = found.get(&line.configuration);
         text.push_str(&csv::build_row(&[
             line.at.exact.clone(),
+            of.map(|(_, account)| account.clone()).unwrap_or_default(),
             of.map(|(of, _)| of.account.id.clone()).unwrap_or_default(),
             of.map(|(of, _)| of.connection_name.clone()).unwrap_or_default(),
             line.sentence.clone(),
