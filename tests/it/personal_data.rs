@@ -580,7 +580,7 @@ fn the_portal_exports_and_erases_with_a_confirmation() {
         owner.submit(path, &fields)
     };
     let wrong = submit(&mut owner, "/personal-data/export", "nothing", "");
-    assert!(wrong.answered(422).text.contains("Give the id of a user"));
+    assert!(wrong.answered(422).text.contains("Enter the ID of a user"));
     let page = submit(&mut owner, "/personal-data/export", address, "").answered(200);
     let path = page.at.clone();
     assert!(wait_for_text(&mut owner, &path, "Download the JSON file").text.contains(address));

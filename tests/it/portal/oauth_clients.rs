@@ -232,7 +232,7 @@ fn the_end_of_the_last_secret_is_announced() {
     let pages = ["/".to_owned(), format!("/connections/{}", client.id), format!("/connections/{}/tokens", client.id)];
     for page in &pages {
         let page = owner.get(page).answered(200);
-        assert!(page.contains("The secret of “Soon over” ends in 30 days."), "{}", page.text);
+        assert!(page.contains("The secret of “Soon over” expires in 30 days."), "{}", page.text);
         assert!(page.contains(&format!("href=\"{path}\"")), "{}", page.text);
     }
     // A later secret ends the warning.

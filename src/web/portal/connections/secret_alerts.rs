@@ -107,8 +107,8 @@ mod tests {
             SecretAlertLine::new(ending, 0)
         };
         assert!(line(31 * DAY).is_none());
-        assert!(line(12 * DAY).unwrap().sentence.contains("ends in 12 days"));
-        assert!(line(-2 * DAY).unwrap().sentence.contains("ended 2 days ago"));
+        assert!(line(12 * DAY).unwrap().sentence.contains("expires in 12 days"));
+        assert!(line(-2 * DAY).unwrap().sentence.contains("expired 2 days ago"));
         let urgent = |end| SecretAlerts { lines: line(end).into_iter().collect() }.is_urgent();
         assert!(!urgent(12 * DAY) && urgent(2 * DAY) && urgent(-DAY));
     }

@@ -5,7 +5,7 @@ use crate::messages::render_message;
 
 pub(crate) const ACCOUNTS: &str = "Customers";
 pub(crate) const ADD_ACCOUNT: &str = "Add a customer";
-pub(crate) const ACCOUNT_ID_IN_USE: &str = "There is an account with this id already.";
+pub(crate) const ACCOUNT_ID_IN_USE: &str = "There is already a customer with this ID.";
 
 pub(crate) fn say_name_length(max: usize) -> String {
     format!("The name must have 1 to {max} characters.")
@@ -16,7 +16,7 @@ pub(crate) fn title_deletion(name: &str) -> String {
 }
 
 pub(crate) fn say_id_differs(id: &str) -> String {
-    format!("Type the id exactly: {id}")
+    format!("Type the ID exactly: {id}")
 }
 
 pub(crate) fn say_not_deleted(error: &Error) -> String {
@@ -28,9 +28,9 @@ pub(crate) const ERASE_PERSONAL_DATA: &str = "Erase personal data";
 pub(crate) const EXPORT: &str = "Export";
 pub(crate) const ERASURE: &str = "Erasure";
 pub(crate) const ERASED_ADDRESS: &str = "an erased address";
-pub(crate) const ENTER_USER: &str = "Give the id of a user, or an e-mail address such as name@example.com.";
+pub(crate) const ENTER_USER: &str = "Enter the ID of a user, or an e-mail address such as name@example.com.";
 pub(crate) const ENTER_ACCOUNT: &str = "Enter the customer ID.";
-pub(crate) const TYPE_USER_AGAIN: &str = "Type exactly the same id or e-mail address again.";
+pub(crate) const TYPE_USER_AGAIN: &str = "Type exactly the same ID or e-mail address again.";
 pub(crate) const EXPORT_INCOMPLETE: &str = "The export is not complete yet.";
 
 /// `kind` is [`EXPORT`] or [`ERASURE`].

@@ -28,7 +28,7 @@ pub(crate) const GROUPS_COUNT: &str = "and at least this many groups";
 
 /// `label` is that of a switch.
 pub(crate) fn ask_for_switch_number(label: &str, min: impl std::fmt::Display, max: impl std::fmt::Display) -> String {
-    format!("{label}: give a number from {min} to {max}.")
+    format!("{label}: enter a number from {min} to {max}.")
 }
 
 pub(crate) fn ask_for_switch_choice(label: &str) -> String {

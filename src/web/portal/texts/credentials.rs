@@ -36,7 +36,7 @@ pub(crate) const CONFIRM_CLIENT_DELETION: &str = "Check this to delete the OAuth
 pub(crate) const CHOOSE_TOKEN_LIFETIME: &str = "Choose how long an access token is valid.";
 pub(crate) const ENTER_KEYS_OR_URL: &str = "Enter the URL of the keys, or the keys themselves.";
 pub(crate) const NOT_KEYS_AND_URL: &str = "Enter the URL or the keys, not both.";
-pub(crate) const WRITE_WHOLE_URL: &str = "Write the whole URL, beginning with https://.";
+pub(crate) const WRITE_WHOLE_URL: &str = "Enter the whole URL, beginning with https://.";
 
 /// `label` is that of a client.
 pub(crate) fn title_change(label: &str) -> String {
@@ -49,7 +49,7 @@ pub(crate) fn title_deletion(label: &str) -> String {
 
 /// `names` are the suggested scopes.
 pub(crate) fn ask_for_scopes(names: &str) -> String {
-    format!("Write scopes of this server with spaces between them, such as {names}.")
+    format!("Enter scopes of this server, separated by spaces, such as {names}.")
 }
 
 /// `name` is that of a claim, such as `issuer`.
@@ -57,7 +57,7 @@ pub(crate) fn ask_for_claim(name: &str) -> String {
     format!("Copy the {name} from the console of the provider.")
 }
 
-pub(crate) const CHOOSE_SECRET_END: &str = "Choose when the secret ends.";
+pub(crate) const CHOOSE_SECRET_END: &str = "Choose when the secret expires.";
 pub(crate) const DELETE_SECRET: &str = "Delete a secret";
 /// Label of the secret with which a client is created.
 pub(crate) const FIRST_SECRET: &str = "first secret";
@@ -68,9 +68,9 @@ pub(crate) fn title_new_secret(client: &str) -> String {
 
 /// `end` is relative, such as `2 days ago`.
 pub(crate) fn warn_secret_ended(client: &str, end: &str) -> String {
-    format!("The secret of “{client}” ended {end}. It gets no access tokens, so provisioning has stopped.")
+    format!("The secret of “{client}” expired {end}. It gets no access tokens, so provisioning has stopped.")
 }
 
 pub(crate) fn warn_secret_ends(client: &str, end: &str) -> String {
-    format!("The secret of “{client}” ends {end}. From then on it gets no access tokens, and provisioning stops.")
+    format!("The secret of “{client}” expires {end}. From then on it gets no access tokens, and provisioning stops.")
 }

@@ -81,8 +81,8 @@ pub(crate) fn say_left_out(waiting: u32, is_backfilling: bool) -> String {
 }
 
 pub(crate) const CONFIRM_SKIP: &str = "Tick the box to leave the events out.";
-pub(crate) const WRITE_FIRST_NUMBER: &str = "Write the number of the first event.";
-pub(crate) const WRITE_LAST_NUMBER: &str = "Write the number of the last event. It must not be before the first.";
+pub(crate) const WRITE_FIRST_NUMBER: &str = "Enter the number of the first event.";
+pub(crate) const WRITE_LAST_NUMBER: &str = "Enter the number of the last event. It must not be before the first.";
 
 /// Why an event has no attempt.
 pub(crate) const KIND_NOT_SENT: &str = "It does not get events of this kind.";

@@ -18,7 +18,7 @@ pub(crate) fn describe_removals(reason: HoldReason, provider: &str, count: i64, 
 }
 
 /// Why a change cannot be undone.
-pub(crate) const RESOURCE_NOT_STORED: &str = "what it was is not stored any more";
+pub(crate) const RESOURCE_NOT_STORED: &str = "the earlier state is not stored any more";
 pub(crate) const NAME_IN_USE: &str = "its name is in use again";
 pub(crate) const LIMIT_OF_CONNECTION: &str = "it does not fit into a limit of this connection";
 
