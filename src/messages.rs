@@ -377,11 +377,13 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::AdminNameLength => "the name must have 1 to {max} characters",
         Reason::EmailInvalid => "the e-mail address must look like name@example.com",
         Reason::PasswordTooShort => "use at least {min} characters",
-        Reason::PasswordTooLong => "the password may have at most {max} characters",
+        Reason::PasswordTooLong => "the password can have at most {max} characters",
         Reason::PasswordTooCommon => {
             "the password is too common; choose several unrelated words, such as a sentence of your own"
         }
-        Reason::NoteInvalid => "note must have at most {max} characters and no control characters",
+        Reason::NoteInvalid => {
+            "note must have at most {max} characters, and no control characters or hidden characters"
+        }
         Reason::NumberOutOfRange => "{field} must be a number from {min} to {max}",
         Reason::SecondsOutOfRange => "{field} must be a number of seconds from {min} to {max}",
         Reason::ExpiryPast => "expiresAt is in the past: give a time in the future",
@@ -532,7 +534,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         }
         Reason::SetupUrlExpired => "this setup URL is already used or expired",
         Reason::SessionEnded => "the session has ended, so nothing was created; sign in again",
-        Reason::LastOwner => "at least one owner who may sign in must remain",
+        Reason::LastOwner => "at least one owner who can sign in must remain",
         Reason::RoleNotFound => "there is no role with this id",
         Reason::RoleUnknown => "there is no such role",
         Reason::RoleAccountUnknown => "there is no such account to limit the role to",

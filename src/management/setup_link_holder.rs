@@ -257,7 +257,11 @@ fn append_audit_entry(tx: &Tx<'_>, holder: &LinkHolder, found: &OpenLink, action
         configuration_id: Some(&found.configuration.id),
         subject_id: Some(&found.link.id),
         before: None,
-        after: Some(json!({"note": found.link.note})),
+        after: Some(json!({
+            "note": found.link.note,
+            "purpose": found.link.purpose,
+            "clientId": found.link.replaced_client(),
+        })),
     };
     audit::append_entry(tx, &build_audit_context(holder, found), &entry)
 }

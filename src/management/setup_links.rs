@@ -9,6 +9,7 @@ use crate::management::oauth::{self, ClientWithSecrets};
 use crate::management::{configurations, tokens};
 use crate::model::audit_context::{AccountScope, AuditContext, Authority};
 use crate::model::configuration::{Configuration, check_provider};
+use crate::model::names::has_hidden_characters;
 use crate::model::oauth::{ClientAuthentication, OauthClientState};
 use crate::model::permission::Permissions;
 use crate::model::rights::TokenState;
@@ -73,7 +74,7 @@ pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetup
     let expires_at = tx.now + new.lifetime_seconds * 1_000;
     context.authority.check_expiry(Some(expires_at)).map_err(|error| error.on_field("expiresIn"))?;
     let note = new.note.trim();
-    if note.chars().count() > NOTE_MAX_CHARS || note.chars().any(char::is_control) {
+    if note.chars().count() > NOTE_MAX_CHARS || has_hidden_characters(note) {
         return Err(Reason::NoteInvalid.with("max", NOTE_MAX_CHARS));
     }
     let provider = new.provider.as_deref().map(check_provider).transpose()?;
@@ -115,6 +116,15 @@ pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetup
     };
     audit::append_entry(tx, context, &entry)?;
     Ok(link)
+}
+
+/// Whether a configuration can have another live link.
+///
+/// # Errors
+/// `NotFound` if the configuration does not exist within the account scope.
+pub fn has_room_for_link(at: &Snapshot<'_>, scope: &AccountScope, id: &str, now: Millis) -> Result<bool> {
+    let found = configurations::find_configuration(at, scope, id)?;
+    Ok(rows::count_live_links(at, found.key, now)? < LIVE_LINKS_MAX)
 }
 
 /// The public id of the OAuth client whose secret a new link replaces, see [`NewSetupLink::client`].
@@ -191,7 +201,13 @@ pub fn revoke_link(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str, 
         account: Some(&found.account),
         configuration_id: Some(&found.id),
         subject_id: Some(&link.id),
-        before: Some(json!({"note": link.note, "provider": link.provider, "opened": link.opened})),
+        before: Some(json!({
+            "note": link.note,
+            "provider": link.provider,
+            "purpose": link.purpose,
+            "clientId": link.replaced_client(),
+            "opened": link.opened,
+        })),
         after: None,
     };
     audit::append_entry(tx, context, &entry)

@@ -68,6 +68,17 @@ for (const field of document.querySelectorAll("input[name=zone][type=hidden]")) 
 
 document.getElementById("problems")?.focus();
 
+// The next step opens when the one before it is done, unless a part of that one is in use.
+const openStep = (part) => part.querySelector("details.step[open]");
+let suggested = openStep(document)?.id;
+const followStep = (fresh) => {
+  const next = openStep(fresh)?.id;
+  if (next === suggested) { return; }
+  suggested = next;
+  const isUsed = openStep(document)?.contains(document.activeElement);
+  if (next && !isUsed) { document.getElementById(next).open = true; }
+};
+
 // The page says how often it is updated while something is expected. A hidden page waits.
 let seconds = Number(document.body.dataset.refresh);
 const update = async () => {
@@ -88,6 +99,7 @@ const update = async () => {
     const isUsed = part.contains(document.activeElement);
     if (next && !isUsed && next.innerHTML !== part.innerHTML) { part.replaceChildren(...next.childNodes); }
   }
+  followStep(fresh);
   seconds = Number(fresh.body.dataset.refresh);
   return seconds > 0;
 };

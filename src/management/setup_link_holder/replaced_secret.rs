@@ -7,7 +7,6 @@ use crate::error::{Reason, Result};
 use crate::management::oauth::{self, SecretDraft};
 use crate::management::setup_link_holder::{LinkHolder, OpenLink, TOKENS_MAX, build_audit_context, find_open_link};
 use crate::model::oauth::{ClientSecret, LIVE_SECRETS_MAX, OauthClient, OauthClientState};
-use crate::model::setup_link::LinkPurpose;
 use crate::store::Tx;
 use crate::store::tables::setup_links as rows;
 
@@ -42,7 +41,7 @@ impl ReplacedSecret {
 impl OpenLink {
     /// Whether the link is for the secret of an OAuth client.
     pub fn replaces_secret(&self) -> bool {
-        self.link.purpose == LinkPurpose::ReplaceToken && self.link.client_made.is_some()
+        self.link.replaced_client().is_some()
     }
 
     /// The client and its secrets, of a link that replaces a secret. `None` if the client was deleted or disabled since.

@@ -49,6 +49,11 @@ impl SetupLink {
     pub fn is_live(&self, now: Millis) -> bool {
         self.ended_at.is_none() && now < self.expires_at
     }
+
+    /// Public id of the OAuth client whose secret the link replaces; `None` if it is for a token, or for the setup.
+    pub fn replaced_client(&self) -> Option<&str> {
+        self.client_made.as_deref().filter(|_| self.purpose == LinkPurpose::ReplaceToken)
+    }
 }
 
 /// Inserts a link with the digest of its secret.

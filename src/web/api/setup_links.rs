@@ -27,8 +27,12 @@ pub(super) struct CreateLinkBody {
     /// Lifetime in seconds; default one day, or the rest of the lifetime of the caller's API key
     #[schema(minimum = 300, maximum = 2_592_000)]
     expires_in: Option<i64>,
-    /// Recipient or purpose of the link
-    #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    // The pattern has the characters of `names::has_hidden_characters`, as that of `DisplayName`.
+    /// Recipient or purpose of the link, without control characters and hidden characters
+    #[schema(
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u180e\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff9-\\ufffb\u{e0000}-\u{e0fff}]*$"
+    )]
     note: Option<String>,
     /// The identity provider for which the link is intended
     #[schema(value_type = Option<DisplayName>)]
@@ -83,10 +87,10 @@ impl From<SetupLink> for LinkResponse {
     fn from(link: SetupLink) -> Self {
         Self {
             live: link.is_live(clock::current_millis()),
+            client_id: link.replaced_client().map(str::to_owned),
             id: link.id,
             note: link.note,
             provider: link.provider,
-            client_id: link.client_made.filter(|_| link.purpose == LinkPurpose::ReplaceToken),
             purpose: link.purpose,
             created_at: clock::format_rfc3339(link.created_at),
             expires_at: clock::format_rfc3339(link.expires_at),

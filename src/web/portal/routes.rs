@@ -6,18 +6,16 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::guard::GuardContext;
 use actix_web::http::header::ACCEPT;
 use actix_web::middleware::Next;
-use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, web};
 
 use crate::web::metrics::Surface;
 use crate::web::portal::layout::{self, PageError, PageResult};
-use crate::web::portal::setup::brand;
+use crate::web::portal::setup::error_page;
 use crate::web::portal::sign_in::session;
 use crate::web::portal::texts;
 use crate::web::portal::time_zone::{self, TimeZoneChoice};
 use crate::web::portal::{page_compression, print_line};
 use crate::web::request_middleware;
-use crate::web::state::AppState;
 
 /// A path of the portal with its handlers.
 pub(super) struct PortalRoute {
@@ -70,7 +68,7 @@ pub(super) async fn wrap_page<B: MessageBody + 'static>(
     let response = request_middleware::track_request(request, next, Surface::Portal, layout::add_headers)
         .await?
         .map_into_boxed_body();
-    let response = print_line::add_print_line(add_navigation(response));
+    let response = print_line::add_print_line(complete_error_page(response));
     let response = match zone {
         Some(zone) => time_zone::localize_times(response, &zone),
         None => response,
@@ -78,30 +76,31 @@ pub(super) async fn wrap_page<B: MessageBody + 'static>(
     Ok(if is_compressible { page_compression::compress_page(response) } else { response })
 }
 
-/// Adds the navigation to an error page, or the branding to that of a setup link. An error holds neither, so the page is
-/// rendered again.
-fn add_navigation(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+/// Replaces the page of an error. Below a setup link, the customer's IT admin sees it, with the branding; anywhere else, an admin,
+/// with the navigation. An error holds neither, so the page is rendered again. This is the only place that decides between them.
+fn complete_error_page(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let refusal = response.response().error().and_then(|error| error.as_error::<PageError>());
+    if let Some(page) = error_page::render_link_error(response.request(), response.response(), refusal) {
+        for (name, value) in page.headers() {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        return response.map_body(|_, _| page.into_body());
+    }
     let Some(refusal) = refusal.filter(|refusal| !matches!(refusal, PageError::SignIn { .. })) else { return response };
-    // The holder of a link sees the branding, also if an admin is signed in.
-    let page = if let PageError::RefusedLink(reason) = refusal {
-        let Some(state) = response.request().app_data::<Data<AppState>>() else { return response };
-        let page = brand::render_refused_link(state, response.status().as_u16(), *reason);
-        let Ok(page) = page else { return response };
-        page.into_body()
-    } else {
-        let Ok(signed) = session::find_signed_in(response.request()) else { return response };
-        refusal.page(Some(&signed)).into_body()
-    };
+    let Ok(signed) = session::find_signed_in(response.request()) else { return response };
+    let page = refusal.page(Some(&signed)).into_body();
     response.map_body(|_, _| page)
 }
 
 /// First path segments of the APIs, which answer in their own error format.
 const API_PREFIXES: [&str; 8] = ["directory", "frontegg", "scim", "api", "auth", "assets", "livez", "readyz"];
 
-/// Whether a browser requests a page: it accepts HTML, and the path is not that of an API.
+/// Whether a browser requests a page: it accepts HTML, and the path is not that of an API. Below a setup link are only pages.
 pub(super) fn is_browser_request(asked: &GuardContext<'_>) -> bool {
     let path = asked.head().uri.path();
+    if error_page::is_link_path(path) {
+        return true;
+    }
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     let accept = asked.head().headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/html")) && !API_PREFIXES.contains(&first)

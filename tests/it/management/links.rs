@@ -57,11 +57,19 @@ fn a_link_is_valid_for_one_day_by_default_and_within_limits() {
         (json!({"expiresIn": "3600"}), "expiresIn"),
         (json!({"note": "x".repeat(201)}), "note"),
         (json!({"note": "a\nb"}), "note"),
+        (json!({"note": "a\u{200b}b"}), "note"),
+        (json!({"note": "a\u{ad}b"}), "note"),
+        (json!({"note": "a\u{202e}b"}), "note"),
         (json!({"provider": ""}), "provider"),
         (json!({"purpose": "rotate"}), "purpose"),
     ] {
         let refused = operator.post(&links, &body).problem(400);
         assert!(refused.text("message").starts_with(field), "{}", refused.json);
+    }
+    let document = operator.get("/openapi.json").answered(200).json;
+    let pattern = document["components"]["schemas"]["NewLink"]["properties"]["note"]["pattern"].as_str().unwrap();
+    for hidden in ["\\u200b", "\\u00ad", "\\u202a-\\u202e", "\\x00-\\x1f"] {
+        assert!(pattern.contains(hidden), "{hidden} in {pattern}");
     }
     for _ in 1..20 {
         operator.post(&links, &json!({})).answered(201);

@@ -134,3 +134,56 @@ fn the_branding_is_a_part_of_the_settings_of_the_server() {
     );
     assert_eq!(App::shared().operator().get(SETTINGS).answered(200).json["branding"]["hasLogo"], false);
 }
+
+/// Sends a request as a browser does, with a form as its body.
+fn sent(visitor: &mut Browser, (method, path): (&str, &str), body: &[u8]) -> Page {
+    let own = format!("http://{}", visitor.address);
+    let request = visitor.request(method, path).header("Origin", &own);
+    let request = request.header("Content-Type", "application/x-www-form-urlencoded").body(body);
+    visitor.send(&request, path)
+}
+
+#[test]
+fn errors_below_a_set_up_link_have_the_branding_and_the_way_back() {
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    owner.get("/settings/branding").answered(200);
+    save(&mut owner, &[("product_name", "Northlight"), ("support", "help@northlight.example")], SVG).answered(303);
+    let client = app.configuration_of(&owner.email, "okta");
+    let made = owner.submit(&format!("/connections/{}/links", client.id), &[("life", "3600")]).answered(200);
+    let link = format!("/s/rcl_{}", made.between("/s/rcl_", "\""));
+    let large = vec![b'x'; 3 * 1024 * 1024];
+    let unreadable = [b"form_token=".as_slice(), &[0xff]].concat();
+    let requests: [(&str, String, &[u8], u16, &str); 7] = [
+        ("PUT", link.clone(), b"", 405, "use its buttons"),
+        ("GET", format!("{link}/token"), b"", 405, "use its buttons"),
+        ("POST", format!("{link}/token"), b"form_token=wrong", 403, "repeat the step"),
+        ("POST", format!("{link}/done"), &large, 413, "too large"),
+        ("POST", format!("{link}/provider"), &unreadable, 400, "not valid"),
+        ("GET", format!("{link}/nothing"), b"", 404, "no such page"),
+        ("GET", "/s/rcl_unknown/nothing".to_owned(), b"", 404, "no such page"),
+    ];
+    for browser in [&mut Browser::anonymous(&app), &mut owner] {
+        for (method, path, body, status, what) in &requests {
+            let page = sent(browser, (method, path), body).answered(*status);
+            let name = format!("{method} {path}: {}", page.text);
+            assert!(page.contains("<strong>Northlight</strong>") && page.contains("/brand/"), "{name}");
+            assert!(page.contains(what) && page.contains("help@northlight.example"), "{name}");
+            let back = format!("href=\"{link}\">Open the setup page</a>");
+            assert_eq!(page.contains(&back), path.starts_with(&link), "{name}");
+            for term in ["Sign in", "Sign out", "aria-label=\"Main\"", "Go to the home page", "Rollcall"] {
+                assert!(!page.contains(term), "{term} in {name}");
+            }
+            assert_eq!(page.header("referrer-policy"), Some("strict-origin"), "{name}");
+            assert_eq!(page.header("x-robots-tag"), Some("noindex"), "{name}");
+        }
+    }
+    // The page of an ended link has no way back, and an error elsewhere is that of an admin.
+    let mut visitor = Browser::anonymous(&app);
+    let page = visitor.get(&format!("{link}/done")).answered(200);
+    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut visitor.form_token);
+    visitor.submit(&format!("{link}/done"), &[]).answered(200);
+    assert!(!sent(&mut visitor, ("PUT", &link), b"").answered(405).contains("Open the setup page</a>"));
+    let page = sent(&mut owner, ("PUT", "/connections"), b"").answered(405);
+    assert!(page.contains("aria-label=\"Main\"") && !page.contains("Northlight"), "{}", page.text);
+}

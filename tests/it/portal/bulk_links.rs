@@ -2,8 +2,25 @@
 
 use serde_json::json;
 
+use crate::app::App;
 use crate::caller::CONFIGURATIONS;
-use crate::portal::browser::{Browser, own_app};
+use crate::portal::browser::{Browser, Page, own_app};
+
+/// Checks the e-mails of the links on a page: of a customer with a name, and of one without.
+fn assert_mails_name_the_product(app: &App, owner: &mut Browser, page: &Page) {
+    // Without branding and without a name of the customer, the mail names neither, and not the connection.
+    assert!(page.contains("subject=Set%20up%20user%20provisioning%20%E2%80%93%20Acme%20Inc.&"), "{}", page.text);
+    assert!(page.contains("subject=Set%20up%20user%20provisioning&"), "{}", page.text);
+    assert!(page.contains("the%20identity%20provider%20of%20Acme%20Inc.%3A"), "{}", page.text);
+    app.operator()
+        .patch("/directory/resources/v1/settings", &json!({"branding": {"productName": "Northlight"}}))
+        .answered(200);
+    let branded = owner.get("/connections/links/made").answered(200);
+    assert!(branded.contains("of%20Acme%20Inc.%20to%20Northlight%3A"), "{}", branded.text);
+    assert!(branded.contains("your%20identity%20provider%20to%20Northlight%3A"), "{}", branded.text);
+    assert!(branded.contains("user%20provisioning%20for%20Northlight%20%E2%80%93%20Acme%20Inc."), "{}", branded.text);
+    app.operator().patch("/directory/resources/v1/settings", &json!({"branding": {"productName": null}})).answered(200);
+}
 
 #[test]
 fn selected_connections_get_one_link_each_that_is_visible_once() {
@@ -17,7 +34,8 @@ fn selected_connections_get_one_link_each_that_is_visible_once() {
     assert!(page.at.starts_with("/connections/links/new?ids="), "{}", page.at);
     assert!(page.contains("Create 2 links") && page.contains("Acme Inc.") && !page.contains("zeta"), "{}", page.text);
     let ids = format!("{},{}", clients[0].id, clients[1].id);
-    for (life, note, field) in [("9", "", "life"), ("3600", &*"x".repeat(201), "note")] {
+    for (life, note, field) in [("9", "", "life"), ("3600", &*"x".repeat(201), "note"), ("3600", "a\u{202e}b", "note")]
+    {
         let form = [("ids", ids.as_str()), ("life", life), ("note", note)];
         let refused = owner.submit("/connections/links/new", &form).answered(422);
         assert!(refused.contains(&format!("id=\"{field}-problem\"")), "{}", refused.text);
@@ -33,6 +51,7 @@ fn selected_connections_get_one_link_each_that_is_visible_once() {
         .filter(|text| !text.contains('%'))
         .collect();
     assert!(page.contains("Acme Inc.") && page.contains("href=\"mailto:?subject="), "{}", page.text);
+    assert_mails_name_the_product(&app, &mut owner, &page);
     // The field and the e-mail of each link have the same secret.
     let mut distinct = secrets.clone();
     distinct.sort_unstable();
@@ -45,7 +64,7 @@ fn selected_connections_get_one_link_each_that_is_visible_once() {
     let file = owner.get("/connections/links/made.csv").answered(200);
     assert!(file.header("content-disposition").is_some_and(|value| value.contains("setup-links.csv")));
     assert!(
-        file.text.lines().count() == 3 && file.contains("\"acme\",\"Acme Inc.\",\"Okta\",\"http://"),
+        file.text.lines().count() == 3 && file.contains("\"Acme Inc.\",\"acme\",\"Okta\",\"http://"),
         "{}",
         file.text
     );
@@ -63,6 +82,12 @@ fn selected_connections_get_one_link_each_that_is_visible_once() {
     assert_eq!(notes, ["rollout", "rollout"]);
 }
 
+/// Name of a connection.
+fn operator_name(app: &App, id: &str) -> String {
+    let found = app.operator().get(&format!("{CONFIGURATIONS}/{id}")).answered(200);
+    found.json["connectionName"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn all_connections_get_a_link_or_none_does() {
     let (app, _folder) = own_app();
@@ -75,7 +100,13 @@ fn all_connections_get_a_link_or_none_does() {
     let ids = format!("{},{}", one.id, two.id);
     let form = [("ids", ids.as_str()), ("life", "3600")];
     let refused = owner.submit("/connections/links/new", &form).answered(422);
-    assert!(refused.contains("No link was created."), "{}", refused.text);
+    let name = operator_name(&app, &two.id);
+    let sentence = format!("No link was created. “{name}” has 20 live links. Revoke one of them first.");
+    assert!(refused.contains(&sentence) && refused.contains("id=\"connections-problem\""), "{}", refused.text);
+    let links = format!("/connections/{}/links", two.id);
+    let refused = owner.submit(&links, &[("life", "3600")]).answered(409);
+    assert!(refused.contains("This connection has 20 live links. Revoke one first."), "{}", refused.text);
+    let links = |id: &str| format!("{CONFIGURATIONS}/{id}/links");
     let listed = app.operator().get(&links(&one.id)).answered(200).json;
     assert_eq!(listed["items"].as_array().map(Vec::len), Some(0));
     let gone = format!("{},00000000-0000-7000-8000-000000000000", one.id);

@@ -59,6 +59,8 @@ fn the_holder_of_a_link_replaces_the_secret_of_a_client_and_deletes_the_old_one(
     assert!(owner.get(&links).contains(&format!("<option value=\"{id}\">Replace the secret of Directory</option>")));
     let page = owner.submit(&links, &[("life", "3600"), ("purpose", &id)]).answered(200);
     let path = format!("/s/rcl_{}", page.between("/s/rcl_", "\""));
+    assert!(page.contains("subject=Replace%20the%20client%20secret%20of%20user%20provisioning"), "{}", page.text);
+    assert!(owner.get(&links).contains("<td>Not started</td>"));
     assert!(owner.get(&links).contains("<span class=\"quiet\">Replace the secret of “Directory”</span>"));
     let mut visitor = Browser::anonymous(app);
     let page = visitor.get(&path).answered(200);
@@ -93,7 +95,15 @@ fn the_holder_of_a_link_replaces_the_secret_of_a_client_and_deletes_the_old_one(
     let actions =
         ["oauth_secret.deleted", "oauth_secret.created", "oauth_secret.deleted", "oauth_secret.created", "link.opened"];
     assert_eq!(link_actions(app, "secret-link"), actions);
-    visitor.submit(&format!("{path}/done"), &[]).answered(200);
+    let finish = visitor.get(&format!("{path}/done")).answered(200);
+    assert!(finish.contains("<button class=\"primary\">Finish secret rotation</button>"), "{}", finish.text);
+    assert!(!finish.contains("Finish setup") && !finish.contains("not in use yet"), "{}", finish.text);
+    assert!(owner.get(&links).contains("<td>New secret in use</td>"));
+    let done = visitor.submit(&format!("{path}/done"), &[]).answered(200);
+    assert!(done.contains("<h1>Rotation finished</h1>"), "{}", done.text);
+    let audit = owner.get("/audit?account=secret-link").answered(200);
+    assert!(audit.contains("finished the client secret rotation of"), "{}", audit.text);
+    assert!(audit.contains("created a link to replace a client secret of"), "{}", audit.text);
     let ended = visitor.get(&path).answered(410);
     assert!(ended.contains("This setup link has ended"), "{}", ended.text);
     visitor.submit(&format!("{path}/client-secret"), &[("secretExpiresIn", "31536000")]).answered(410);

@@ -53,7 +53,11 @@ fn the_holder_of_a_link_revokes_the_old_token_when_the_new_one_is_in_use() {
     visitor.submit(&format!("{path}/old-token"), &[]).answered(403);
     old.get("/Users").answered(200);
     new.get("/Users").answered(200);
+    let finish = visitor.get(&format!("{path}/done")).answered(200);
+    assert!(finish.contains("<h1>Finish token rotation</h1>"), "{}", finish.text);
+    let links = format!("/connections/{}/links", old.id);
     wait_for_text(&mut visitor, &path, "Revoke the old token</button>");
+    assert!(owner.get(&links).contains("<td>New token in use</td>"));
     let page = visitor.submit(&format!("{path}/old-token"), &[]).answered(200);
     assert!(!page.contains("Revoke the old token</button>"), "{}", page.text);
     old.get("/Users").answered(401);

@@ -8,7 +8,7 @@ use askama::Template;
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
-use crate::auth::secret::{BearerToken, CLIENT_ID_PREFIX};
+use crate::auth::secret::{self, BearerToken, CLIENT_ID_PREFIX};
 use crate::clock;
 use crate::diagnosis::connection_status::{format_ago, format_until};
 use crate::error::{Error, Reason};
@@ -16,12 +16,14 @@ use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink, SetupLi
 use crate::management::tokens::{self, StoredToken};
 use crate::management::{oauth, sessions, setup_link_holder};
 use crate::model::audit_context::AccountScope;
+use crate::model::names::has_hidden_characters;
 use crate::model::oauth::OauthClientState;
 use crate::model::rights::TokenState;
 use crate::model::setup_link::LinkPurpose;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::scim::percent;
 use crate::store::Snapshot;
+use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
@@ -31,6 +33,7 @@ use crate::web::portal::one_time_secrets;
 use crate::web::portal::setup::brand::BrandView;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::texts;
+use crate::web::portal::texts::setup::LinkTask;
 use crate::web::required_permission::{MintTokens, RequiredPermission, Tokens};
 
 /// Newest tokens that are read to find those that are valid. At most two are.
@@ -58,6 +61,8 @@ struct SetupLinksPage {
     clients: Vec<(String, String)>,
     /// The last step of the setup that this server has seen.
     reached: String,
+    /// Ids of tokens and client secrets that are in use.
+    used: Vec<String>,
     form: SetupLinkForm,
     problems: Vec<FormError>,
     /// Whether a new link was asked for.
@@ -100,6 +105,22 @@ impl SetupLinksPage {
                 let label = client.map(|(_, label)| texts::setup::describe_secret_purpose(Some(label)));
                 Some(label.map_or(Cow::Owned(texts::setup::describe_secret_purpose(None)), Cow::Owned))
             }
+        }
+    }
+
+    /// What the holder of a link has reached, as far as this server has seen it.
+    fn reached(&self, link: &SetupLink) -> &str {
+        if link.purpose == LinkPurpose::Setup {
+            return &self.reached;
+        }
+        let has_secret = link.replaced_client().is_some();
+        let created = link.token_made.as_deref();
+        match created.map(|id| self.used.iter().any(|used| used == id)) {
+            None => texts::setup::NOT_STARTED,
+            Some(false) if has_secret => texts::setup::NEW_SECRET_CREATED,
+            Some(false) => texts::setup::NEW_TOKEN_CREATED,
+            Some(true) if has_secret => texts::setup::NEW_SECRET_USED,
+            Some(true) => texts::setup::NEW_TOKEN_USED,
         }
     }
 
@@ -187,9 +208,14 @@ fn find_lifetime_problem(life: &str) -> Option<FormError> {
 /// Why a label cannot be used.
 fn find_note_problem(note: &str) -> Option<FormError> {
     let note = note.trim();
-    let is_wrong = note.chars().count() > NOTE_MAX_CHARS || note.chars().any(char::is_control);
-    let sentence = texts::setup::say_label_too_long(NOTE_MAX_CHARS);
-    is_wrong.then_some(FormError { field: "note", sentence })
+    let sentence = if note.chars().count() > NOTE_MAX_CHARS {
+        texts::setup::say_label_too_long(NOTE_MAX_CHARS)
+    } else if has_hidden_characters(note) {
+        texts::setup::LABEL_HAS_HIDDEN_CHARACTERS.to_owned()
+    } else {
+        return None;
+    };
+    Some(FormError { field: "note", sentence })
 }
 
 async fn list_page<N: RequiredPermission>(
@@ -201,11 +227,15 @@ async fn list_page<N: RequiredPermission>(
     let connection = ConnectionView::read(page_request, &admin.context.scope, "links")?;
     let (scope, id) = (admin.context.scope.clone(), connection.id().to_owned());
     let read = move |at: &Snapshot<'_>| {
+        let tokens = tokens::list_tokens(at, &scope, &id, None, TOKENS_READ_MAX)?.into_iter();
         let clients = setup_links::list_clients_with_secrets(at, &scope, &id)?;
+        let secrets = clients.iter().flat_map(|found| &found.secrets).filter(|secret| secret.last_used_at.is_some());
+        let used = tokens.filter(|token| token.first_used_at.is_some()).map(|token| token.id);
+        let used: Vec<String> = used.chain(secrets.map(|secret| secret.id.clone())).collect();
         let clients = clients.into_iter().map(|found| (found.client.client_id, found.client.label)).collect();
-        Ok((setup_links::list_links(at, &scope, &id, None, LINKS_MAX)?, clients))
+        Ok((setup_links::list_links(at, &scope, &id, None, LINKS_MAX)?, clients, used))
     };
-    let (links, clients) = page_request.read(read).await?;
+    let (links, clients, used) = page_request.read(read).await?;
     let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let reached = live.reached_step().map_or_else(
         || texts::setup::NOT_STARTED.to_owned(),
@@ -214,7 +244,8 @@ async fn list_page<N: RequiredPermission>(
     let layout = connection.layout(&admin.signed, texts::connections::SETUP_LINKS);
     let status = if problems.is_empty() { 200 } else { 422 };
     let is_asked = page_request.query::<LinksQuery>().is_ok_and(|query| !query.new.is_empty());
-    Ok(render_page(status, &SetupLinksPage { layout, connection, links, clients, reached, form, problems, is_asked }))
+    let page = SetupLinksPage { layout, connection, links, clients, reached, used, form, problems, is_asked };
+    Ok(render_page(status, &page))
 }
 
 /// `GET /connections/{id}/links`
@@ -308,20 +339,48 @@ struct NewSetupLinkPage {
     connection: ConnectionView,
     /// The URL, while it can be shown.
     address: Option<String>,
-    /// Name of the product, or of the connection.
-    product: String,
+    mail: LinkMail,
 }
 
 impl NewSetupLinkPage {
     fn mail_url(&self, address: &str) -> String {
-        build_mail_url(&self.product, address)
+        build_mail_url(&self.mail, address)
     }
 }
 
-/// A `mailto:` URL with a text that contains a link for the setup of a product.
-fn build_mail_url(product: &str, address: &str) -> String {
-    let subject = texts::setup::write_mail_subject(product);
-    let body = texts::setup::write_mail(product, address);
+/// What the e-mail with a link is about.
+struct LinkMail {
+    task: LinkTask,
+    /// Name of the product, if the branding has one.
+    product: Option<String>,
+    /// Name of the customer, if it has one besides its id.
+    account_name: Option<String>,
+}
+
+impl LinkMail {
+    /// That of a link for the setup of a connection of this account.
+    fn of_setup(brand: &BrandView, account: &AccountLabel) -> Self {
+        let account_name = account.id.as_ref().map(|_| account.name.clone());
+        Self { task: LinkTask::Setup, product: brand.product().map(str::to_owned), account_name }
+    }
+}
+
+/// What the holder of the link with this URL does.
+fn find_task(page_request: &PageRequest, address: &str) -> LinkTask {
+    let digest = secret::digest_text(address.rsplit('/').next().unwrap_or_default());
+    let found = page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()));
+    match found {
+        Ok(found) if found.replaces_secret() => LinkTask::ReplaceSecret,
+        Ok(found) if found.link.purpose == LinkPurpose::ReplaceToken => LinkTask::ReplaceToken,
+        _ => LinkTask::Setup,
+    }
+}
+
+/// A `mailto:` URL with a text that contains a link.
+fn build_mail_url(mail: &LinkMail, address: &str) -> String {
+    let (product, account_name) = (mail.product.as_deref(), mail.account_name.as_deref());
+    let subject = texts::setup::write_mail_subject(mail.task, product, account_name);
+    let body = texts::setup::write_mail(mail.task, product, account_name, address);
     let encode = |text: &str| utf8_percent_encode(text, percent::RESERVED).to_string();
     format!("mailto:?subject={}&body={}", encode(&subject), encode(&body))
 }
@@ -332,8 +391,10 @@ pub(crate) async fn show_new_link(admin: PermittedAdmin<Tokens>, page_request: P
     let address = one_time_secrets::reveal_secret(&page_request, &admin.signed, &link_secret_context(connection.id()))?;
     let layout = connection.layout(&admin.signed, texts::setup::SEND_THIS_LINK);
     let brand = BrandView::read(&page_request.state)?;
-    let product = brand.product().unwrap_or_else(|| connection.name()).to_owned();
-    Ok(render_page(200, &NewSetupLinkPage { layout, connection, address, product }))
+    let account = AccountLabel::new(&connection.overview.account_name, &connection.overview.configuration.account.id);
+    let task = address.as_deref().map_or(LinkTask::Setup, |address| find_task(&page_request, address));
+    let mail = LinkMail { task, ..LinkMail::of_setup(&brand, &account) };
+    Ok(render_page(200, &NewSetupLinkPage { layout, connection, address, mail }))
 }
 
 #[derive(Default, Deserialize)]

@@ -1,20 +1,17 @@
-//! The branding on the pages that a customer sees: name, logo, style sheet, and the page of a link that is refused.
+//! The branding on the pages that a customer sees: name, logo, style sheet.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use askama::Template;
 use jiff::Timestamp;
 
 use crate::clock::{self, Millis};
-use crate::error::{Reason, Result};
+use crate::error::Result;
 use crate::management::accounts;
 use crate::management::instance::branding::{self, StoredBranding};
 use crate::management::setup_link_holder::OpenLink;
 use crate::model::audit_context::AccountScope;
 use crate::web::portal::forms::PageRequest;
-use crate::web::portal::layout::{
-    NavigationEntry, PageError, PageLayout, PageResult, describe_refused_link, render_page,
-};
+use crate::web::portal::layout::{PageError, PageResult};
 use crate::web::portal::texts;
 use crate::web::state::AppState;
 
@@ -26,6 +23,7 @@ const CACHED: &str = "public, max-age=31536000, immutable";
 const LOGO_POLICY: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'";
 
 /// The branding of a page.
+#[derive(Default)]
 pub(crate) struct BrandView {
     stored: StoredBranding,
 }
@@ -122,32 +120,12 @@ impl LinkFrame {
     ///
     /// # Errors
     /// The errors of the database.
-    pub(super) fn read(page_request: &PageRequest, found: &OpenLink) -> Result<Self> {
+    pub(super) fn read(state: &AppState, found: &OpenLink) -> Result<Self> {
         let scope = AccountScope::Account(found.configuration.account.clone());
-        let account = page_request.read_inline(|at| accounts::list_accounts(at, &scope, None, 1))?.pop();
+        let account = state.store.read_inline(|at| accounts::list_accounts(at, &scope, None, 1))?.pop();
         let is_soon = found.link.expires_at - clock::current_millis() < SOON;
         let form = if is_soon { texts::formats::SHORT_DATE_IN_UTC } else { texts::formats::SHORT_DATE };
         let expires = Timestamp::from_millisecond(found.link.expires_at).ok().map(|at| at.strftime(form).to_string());
         Ok(Self { account: account.map(|account| account.name), expires })
     }
-}
-
-#[derive(Template)]
-#[template(path = "portal/setup_error.html")]
-struct RefusedLinkPage {
-    layout: PageLayout,
-    brand: BrandView,
-    frame: LinkFrame,
-    sentences: Vec<String>,
-}
-
-/// The page of a link that is unknown, has ended, or does not allow an action, with the branding.
-///
-/// # Errors
-/// Those of the store.
-pub(crate) fn render_refused_link(state: &AppState, status: u16, reason: Reason) -> Result<HttpResponse> {
-    let brand = BrandView::read(state)?;
-    let (title, sentences) = describe_refused_link(reason, &brand.sender());
-    let layout = PageLayout::new(title, None, NavigationEntry::NoSection);
-    Ok(render_page(status, &RefusedLinkPage { layout, brand, frame: LinkFrame::default(), sentences }))
 }

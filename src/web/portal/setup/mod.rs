@@ -2,6 +2,7 @@
 
 pub(crate) mod brand;
 mod created_secret;
+pub(crate) mod error_page;
 mod link_credentials;
 pub(super) mod link_request;
 pub(crate) mod mapping;

@@ -143,7 +143,7 @@ pub(super) fn show_secret_page(
     found: &OpenLink,
     input: SecretInput,
 ) -> PageResult {
-    let (brand, frame) = (BrandView::read(&page_request.state)?, LinkFrame::read(page_request, found)?);
+    let (brand, frame) = (BrandView::read(&page_request.state)?, LinkFrame::read(&page_request.state, found)?);
     let (now, provider) = (clock::current_millis(), found.provider());
     let replaced = found.replaced_secret(now);
     let is_own = |text: &str| {

@@ -15,6 +15,7 @@ use crate::model::audit_context::AccountScope;
 use crate::model::oauth::ClientAuthentication;
 use crate::model::setup_link::LinkPurpose;
 use crate::providers::credentials::{CredentialAdvice, CredentialMethod};
+use crate::providers::steps::SetupStep;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::scim::cursor::CursorSecret;
 use crate::web::portal::connections::live_test::LiveTest;
@@ -23,7 +24,9 @@ use crate::web::portal::connections::oauth_clients::{OauthClientView, create, to
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::cookies;
 use crate::web::portal::forms::PageRequest;
-use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, hide_url, redirect_to, render_page};
+use crate::web::portal::layout::{
+    NavigationEntry, PageError, PageLayout, PageResult, hide_url, redirect_to, render_page,
+};
 use crate::web::portal::setup::brand::{BrandView, LinkFrame};
 use crate::web::portal::setup::created_secret::{created_cookie, read_created};
 use crate::web::portal::setup::link_credentials::LinkCredentials;
@@ -33,7 +36,7 @@ use crate::web::portal::setup::link_request::{
 };
 use crate::web::portal::setup::mapping::read_mapping_findings;
 use crate::web::portal::setup::secret_page::{SecretInput, show_secret_page};
-use crate::web::portal::setup::steps::{AbsentToken, StepValues, StepView, build_steps, find_url_problem};
+use crate::web::portal::setup::steps::{AbsentToken, StepValues, StepView, build_steps, find_url_problem, open_step};
 use crate::web::portal::texts;
 use crate::web::portal::timestamps::PageTime;
 
@@ -105,6 +108,27 @@ impl SetupPage {
         format!("{}?method={}", page_path(&self.secret), advice.method.key())
     }
 
+    /// URL of the page with this step open.
+    fn step_path(&self, step: &SetupStep) -> String {
+        format!("{}?show=steps&step={anchor}#step-{anchor}", page_path(&self.secret), anchor = step.anchor)
+    }
+
+    /// Title of what is awaited next, and whether requests arrive that are not accepted.
+    fn awaited(&self) -> Option<(&'static str, bool)> {
+        if self.is_replacement() {
+            let title = if self.credentials.new_token().is_some() {
+                texts::setup::NEW_TOKEN_USED
+            } else {
+                texts::setup::NEW_TOKEN_CREATED
+            };
+            return Some((title, false));
+        }
+        let mut steps = self.live.provider_steps();
+        let next = steps.find(|step| !step.is_done)?;
+        let is_rejected = next.is_rejected(self.live.has_open_failures());
+        Some((if is_rejected { texts::setup::TOKEN_NOT_ACCEPTED } else { next.title }, is_rejected))
+    }
+
     /// Whether the page has the form of an OAuth client.
     fn has_client_form(&self) -> bool {
         self.offers_methods && self.advice.method != CredentialMethod::Token
@@ -150,6 +174,8 @@ struct SetupDonePage {
     layout: PageLayout,
     brand: BrandView,
     frame: LinkFrame,
+    /// Whether the link was for a rotation.
+    is_replacement: bool,
 }
 
 #[derive(Template)]
@@ -163,6 +189,21 @@ struct FinishSetupPage {
     /// Name of the provider.
     provider: &'static str,
     users: i64,
+    /// Whether the link is for a rotation.
+    is_replacement: bool,
+    /// What it replaces: a token or a client secret.
+    credential: &'static str,
+    /// Whether what the link has created is in use.
+    is_new_used: bool,
+}
+
+/// Title of the page that asks whether a link ends, and text of its button.
+fn finish_title(found: &OpenLink) -> &'static str {
+    match found.link.purpose {
+        LinkPurpose::Setup => texts::setup::FINISH_SETUP,
+        LinkPurpose::ReplaceToken if found.replaces_secret() => texts::setup::FINISH_SECRET_ROTATION,
+        LinkPurpose::ReplaceToken => texts::setup::FINISH_TOKEN_ROTATION,
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -170,6 +211,8 @@ struct FinishSetupPage {
 struct SetupQuery {
     /// Key of the chosen method; the recommended one if there is none.
     method: String,
+    /// Anchor of the step that is open.
+    step: String,
     /// `provider` for the choice of the provider, `steps` for the steps also if the provider is any SCIM client.
     show: String,
 }
@@ -194,6 +237,14 @@ pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
     Ok(hide_url(response))
 }
 
+/// The connection of a link, with the provider of the link.
+fn find_connection(page_request: &PageRequest, found: &OpenLink) -> Result<ConnectionView, PageError> {
+    let scope = AccountScope::Account(found.configuration.account.clone());
+    let mut connection = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?;
+    connection.overview.provider = found.provider();
+    Ok(connection)
+}
+
 /// The page of an open link. `form` is a form that was sent and has errors.
 async fn link_page(
     page_request: &PageRequest,
@@ -201,13 +252,11 @@ async fn link_page(
     found: &OpenLink,
     (query, form): (SetupQuery, Option<OauthClientForm>),
 ) -> PageResult {
-    let scope = AccountScope::Account(found.configuration.account.clone());
     if found.replaces_secret() {
         return show_secret_page(page_request, secret, found, SecretInput::new(query.method == "secret"));
     }
-    let (brand, frame) = (BrandView::read(&page_request.state)?, LinkFrame::read(page_request, found)?);
-    let mut connection = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?;
-    connection.overview.provider = found.provider();
+    let (brand, frame) = (BrandView::read(&page_request.state)?, LinkFrame::read(&page_request.state, found)?);
+    let connection = find_connection(page_request, found)?;
     let provider = connection.overview.provider;
     if must_choose(found, &query) {
         return Ok(choice_page(secret, provider, brand, frame));
@@ -218,10 +267,7 @@ async fn link_page(
     let view = found.client.clone().map(|client| OauthClientView::new(client, provider, connection.now));
     let (advice, is_chosen) = choose_method(found, &methods, view.as_ref(), &query.method);
     let is_sent = form.is_some();
-    let form = form.unwrap_or_else(|| {
-        let authentication = create::choose_authentication(advice.method.key(), provider);
-        OauthClientForm::with_defaults(authentication, provider.name)
-    });
+    let form = form.unwrap_or_else(|| default_form(&advice, provider));
     let credentials = LinkCredentials::new(found, connection.now);
     let token_url = token_url(&page_request.state.server.public_url());
     let client = view.as_ref().filter(|view| view.advice.method == advice.method);
@@ -233,12 +279,13 @@ async fn link_page(
         client_secret: client.and_then(|view| find_client_secret(view, token.as_deref())),
     };
     let findings = read_mapping_findings(page_request, &connection.overview, &live).await?;
-    let steps = build_steps(provider, &advice, &values, Some(&live), &findings);
+    let mut steps = build_steps(provider, &advice, &values, Some(&live), &findings);
+    let needs_credentials = is_sent || !query.method.is_empty() || has_unused_token(&steps, token.as_deref());
+    open_step(&mut steps, &query.step, needs_credentials);
     let offers_methods = credentials.left > 0 && is_chosen;
-    let mut layout = steps_layout(found, &brand, &live, &credentials);
-    layout.visible_until = until.map(PageTime::from_millis);
+    let layout = steps_layout(found, &brand, &live, &credentials);
     let page = SetupPage {
-        layout,
+        layout: PageLayout { visible_until: until.map(PageTime::from_millis), ..layout },
         brand,
         frame,
         form_token: form_token(secret),
@@ -258,6 +305,17 @@ async fn link_page(
         connection,
     };
     Ok(render_page(if is_sent { 422 } else { 200 }, &page))
+}
+
+/// The empty form of a method.
+fn default_form(advice: &CredentialAdvice, provider: &IdentityProvider) -> OauthClientForm {
+    let authentication = create::choose_authentication(advice.method.key(), provider);
+    OauthClientForm::with_defaults(authentication, provider.name)
+}
+
+/// Whether a token or secret is visible, and the step in which it is entered is not done.
+fn has_unused_token(steps: &[StepView], token: Option<&str>) -> bool {
+    token.is_some() && !steps.iter().any(|step| step.step.has_credentials && step.is_done)
 }
 
 /// What the steps have where the token is not visible.
@@ -383,7 +441,7 @@ pub(crate) async fn make_client(page_request: PageRequest) -> PageResult {
     let found =
         page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
     record_link_owner(&page_request, &found);
-    let query = SetupQuery { method: fields.remove("method").unwrap_or_default(), show: String::new() };
+    let query = SetupQuery { method: fields.remove("method").unwrap_or_default(), ..SetupQuery::default() };
     let provider = found.provider();
     let authentication = create::choose_authentication(&query.method, provider);
     // The holder of a link does not choose these.
@@ -421,12 +479,19 @@ pub(crate) async fn show_finish(page_request: PageRequest) -> PageResult {
     let found =
         page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
     record_link_owner(&page_request, &found);
-    let scope = AccountScope::Account(found.configuration.account.clone());
-    let overview = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?.overview;
+    let overview = find_connection(&page_request, &found)?.overview;
+    let now = clock::current_millis();
     let page = FinishSetupPage {
-        layout: PageLayout::new(texts::setup::FINISH_SETUP, None, NavigationEntry::NoSection),
+        layout: PageLayout::new(finish_title(&found), None, NavigationEntry::NoSection),
+        is_replacement: found.link.purpose == LinkPurpose::ReplaceToken,
+        credential: if found.replaces_secret() { texts::setup::SECRET } else { texts::setup::TOKEN },
+        is_new_used: if found.replaces_secret() {
+            found.replaced_secret(now).is_some_and(|replaced| replaced.is_new_used())
+        } else {
+            LinkCredentials::new(&found, now).is_used()
+        },
         brand: BrandView::read(&page_request.state)?,
-        frame: LinkFrame::read(&page_request, &found)?,
+        frame: LinkFrame::read(&page_request.state, &found)?,
         form_token: form_token(&secret),
         secret,
         provider: found.provider().name,
@@ -439,12 +504,17 @@ pub(crate) async fn show_finish(page_request: PageRequest) -> PageResult {
 pub(crate) async fn finish_setup(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
     page_request.form_with_token::<EmptySetupForm>(&form_token(&secret)).await?;
-    find_link_owner(&page_request, &digest);
+    let found =
+        page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
+    record_link_owner(&page_request, &found);
     let holder = link_holder(&page_request.request);
     page_request.write(move |tx| setup_link_holder::finish_setup(tx, &holder, &digest)).await?;
-    let layout = PageLayout::new(texts::setup::SETUP_FINISHED, None, NavigationEntry::NoSection);
+    let is_replacement = found.link.purpose == LinkPurpose::ReplaceToken;
+    let title = if is_replacement { texts::setup::ROTATION_FINISHED } else { texts::setup::SETUP_FINISHED };
+    let layout = PageLayout::new(title, None, NavigationEntry::NoSection);
     let brand = BrandView::read(&page_request.state)?;
-    Ok(hide_url(render_page(200, &SetupDonePage { layout, brand, frame: LinkFrame::default() })))
+    let frame = LinkFrame::default();
+    Ok(hide_url(render_page(200, &SetupDonePage { layout, brand, frame, is_replacement })))
 }
 
 /// Value of the cookie of a browser that opened the link, so that it is counted once. Only this server can compute it.

@@ -27,6 +27,10 @@ pub(crate) struct StepView {
     pub(crate) is_done: bool,
     /// Whether it is the first one that is not done.
     pub(crate) is_current: bool,
+    /// Whether it is unfolded. At most one is.
+    pub(crate) is_open: bool,
+    /// The step after it.
+    pub(crate) next: Option<&'static SetupStep>,
     pub(crate) mistakes: Vec<StepMistake>,
     /// Mistakes in the attribute mapping that are not about a field of a step.
     pub(crate) mapping: Vec<StepMistake>,
@@ -86,12 +90,15 @@ pub(crate) fn build_steps(
         step.effect != SetupEffect::NotVisible && live.is_some_and(|live| live.has_seen(step.effect))
     };
     let current = steps.iter().position(|step| !is_done(step)).filter(|_| live.is_some());
+    let following: Vec<&'static SetupStep> = steps.iter().skip(1).copied().collect();
     let view = |(at, step): (usize, &'static SetupStep)| StepView {
         step,
         number: at + 1,
         rows: step.list_fields(advice).iter().map(|field| build_row(field.label, field.value, values)).collect(),
         is_done: is_done(step),
         is_current: current == Some(at),
+        is_open: false,
+        next: following.get(at).copied(),
         mistakes: match live {
             Some(live) if step.has_credentials => list_mistakes(provider, live),
             _ => Vec::new(),
@@ -103,6 +110,25 @@ pub(crate) fn build_steps(
         attach_finding(&mut views, advice, finding);
     }
     views
+}
+
+/// Unfolds one step: that of the credentials if they are needed now, the first one with a mistake, the one that was asked for unless it is
+/// done, or the first one that is not done.
+pub(crate) fn open_step(views: &mut [StepView], requested: &str, needs_credentials: bool) {
+    let find = |is_it: &dyn Fn(&StepView) -> bool| views.iter().position(is_it);
+    let open = find(&|view| needs_credentials && view.step.has_credentials)
+        .or_else(|| find(&StepView::has_mistakes))
+        .or_else(|| find(&|view| view.step.anchor == requested && !view.is_done))
+        .or_else(|| find(&|view| view.is_current));
+    if let Some(at) = open {
+        views[at].is_open = true;
+    }
+}
+
+impl StepView {
+    fn has_mistakes(&self) -> bool {
+        !self.mistakes.is_empty() || !self.mapping.is_empty() || self.rows.iter().any(|row| !row.mistakes.is_empty())
+    }
 }
 
 /// Adds a finding to the field that names its attribute, in the step of the mapping if possible. Without such a field, it
@@ -221,6 +247,36 @@ mod tests {
             list_positions("jumpcloud")
         );
         assert_eq!(list_positions("jumpcloud").len(), 4);
+    }
+
+    #[test]
+    fn one_step_is_open_at_a_time() {
+        let okta = find_provider("okta").unwrap();
+        let open = |change: &dyn Fn(&mut Vec<StepView>), requested: &str, needs_credentials: bool| {
+            let advice = okta.advise_method(CredentialMethod::Token);
+            let mut steps = build_steps(okta, &advice, &StepValues::default(), None, &[]);
+            steps[1].is_current = true;
+            steps[0].is_done = true;
+            change(&mut steps);
+            open_step(&mut steps, requested, needs_credentials);
+            let open: Vec<&str> = steps.iter().filter(|step| step.is_open).map(|step| step.step.anchor).collect();
+            open.join(" ")
+        };
+        let unchanged = |_: &mut Vec<StepView>| {};
+        assert_eq!(open(&unchanged, "", false), "connect");
+        assert_eq!(open(&unchanged, "assign", false), "assign");
+        assert_eq!(open(&unchanged, "create-app", false), "connect", "a step that is done stays folded");
+        assert_eq!(open(&unchanged, "assign", true), "connect");
+        let with_mistake = |steps: &mut Vec<StepView>| {
+            steps[2].mapping.push(StepMistake { title: String::new(), advice: String::new() });
+        };
+        assert_eq!(open(&with_mistake, "assign", false), "to-app");
+        let finished = |steps: &mut Vec<StepView>| steps.iter_mut().for_each(|step| step.is_current = false);
+        assert_eq!(open(&finished, "", false), "");
+        let advice = okta.advise_method(CredentialMethod::Token);
+        let steps = build_steps(okta, &advice, &StepValues::default(), None, &[]);
+        assert_eq!(steps[0].next.map(|next| next.anchor), Some("connect"));
+        assert!(steps.last().unwrap().next.is_none());
     }
 
     #[test]

@@ -31,6 +31,13 @@ pub(crate) const CONFIGURATION_UNDONE: &str = "undid changes of";
 pub(crate) const CONFIGURATION_UPDATED: &str = "changed";
 pub(crate) const LINK_CREATED: &str = "created a setup link of";
 pub(crate) const LINK_ENDED: &str = "finished the setup of";
+/// The same actions of a link that replaces a token or a client secret.
+pub(crate) const TOKEN_LINK_CREATED: &str = "created a link to replace the token of";
+pub(crate) const TOKEN_LINK_ENDED: &str = "finished the token rotation of";
+pub(crate) const TOKEN_LINK_REVOKED: &str = "revoked a link to replace the token of";
+pub(crate) const SECRET_LINK_CREATED: &str = "created a link to replace a client secret of";
+pub(crate) const SECRET_LINK_ENDED: &str = "finished the client secret rotation of";
+pub(crate) const SECRET_LINK_REVOKED: &str = "revoked a link to replace a client secret of";
 pub(crate) const LINK_OPENED: &str = "was opened for";
 pub(crate) const LINK_REVOKED: &str = "revoked a setup link of";
 pub(crate) const OAUTH_CLIENT_CREATED: &str = "added an OAuth client to";

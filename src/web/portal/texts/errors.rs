@@ -17,7 +17,8 @@ pub(crate) const MAY_BE_DELETED: &str = "It may have been deleted, or you don’
 pub(crate) const NOT_DONE: &str = "This didn’t work";
 pub(crate) const NOT_POSSIBLE_NOW: &str = "Not possible right now";
 pub(crate) const PAGE_NOT_RENDERED: &str = "this page is broken\n";
-pub(crate) const METHOD_NOT_ACCEPTED: &str = "This address does not take that.";
+pub(crate) const METHOD_NOT_ACCEPTED: &str =
+    "This address does not accept this request. Open the page again and use its buttons.";
 
 pub(crate) const LINK_ENDED: &str = "This setup link has ended";
 pub(crate) const LINK_END_REASONS: &str = "It was finished, its sender has revoked it, or the connection was deleted. As \
@@ -26,6 +27,25 @@ pub(crate) const LINK_EXPIRED: &str = "This setup link has expired";
 pub(crate) const LINK_ACTION_NOT_ALLOWED: &str = "This setup link does not allow this";
 pub(crate) const LINK_TOKENS_SPENT: &str = "This setup link cannot create more tokens";
 pub(crate) const LINK_UNKNOWN: &str = "There is no such setup link";
+/// Errors of requests below a setup link: what happened, and what to do.
+pub(crate) const LINK_FORM_TITLE: &str = "The form could not be read";
+pub(crate) const LINK_BUSY_TITLE: &str = "Too many requests";
+pub(crate) const LINK_FORM_EXPIRED: &str = "The form was not sent from the current setup page, so nothing was changed. Open the setup page and repeat the step.";
+pub(crate) const LINK_PAGE_UNKNOWN: &str = "The setup link has no such page. Open the complete link that you received.";
+pub(crate) const LINK_METHOD_REFUSED: &str = "This address belongs to a button of the setup page, so nothing was changed. Open the setup page and use its buttons.";
+pub(crate) const LINK_LIMIT_REACHED: &str = "A limit is reached, or the connection has changed, so nothing was changed. Open the \
+     setup page to see what is possible now.";
+pub(crate) const LINK_FORM_TOO_LARGE: &str =
+    "It is too large, so nothing was changed. Enter less text and send it again.";
+pub(crate) const LINK_TRY_LATER: &str = "Nothing was changed. Wait a minute, then repeat the step.";
+pub(crate) const LINK_FORM_UNREADABLE: &str =
+    "A part of it is absent or not valid, so nothing was changed. Open the setup page and repeat the step.";
+
+/// `sender` is the name of who sent a link.
+pub(crate) fn ask_for_help(sender: &str) -> String {
+    format!("If this happens again, ask {sender} for help.")
+}
+
 /// Who sent a link, if there is no branding.
 pub(crate) const SENDER: &str = "the person who sent it";
 
@@ -84,6 +104,7 @@ fn template_of_page(reason: Reason) -> Option<&'static str> {
         Reason::PermissionsEmpty => "select at least one permission",
         Reason::RoleAccountUnknown => "there is no customer with this ID",
         Reason::ConnectionNameTaken => "this customer already has a connection named {name}. Choose another name",
+        Reason::TooManyLinks => "this connection has {max} live links. Revoke one first",
         Reason::PageDefaultAboveMax => "the default page size ({default}) cannot be above the largest one ({max})",
         Reason::AccountWebhooksOff => "the operator has not allowed webhooks of customers",
         Reason::BodyTooLarge => "the form is larger than {max} bytes. Enter less text",
@@ -127,6 +148,6 @@ mod tests {
     #[test]
     fn a_sentence_has_a_capital_letter_and_a_full_stop() {
         let error = Error::new(Reason::LastOwner);
-        assert_eq!(render_sentence(&error), "At least one owner who may sign in must remain.");
+        assert_eq!(render_sentence(&error), "At least one owner who can sign in must remain.");
     }
 }

@@ -31,28 +31,84 @@ pub(crate) fn describe_progress(number: usize, total: usize, title: &str) -> Str
     format!("{number} of {total}: {title}")
 }
 
+pub(crate) const NEW_TOKEN_CREATED: &str = "New token created";
+pub(crate) const NEW_TOKEN_USED: &str = "New token in use";
+pub(crate) const TOKEN_NOT_ACCEPTED: &str = "Token not accepted";
+pub(crate) const NEW_SECRET_CREATED: &str = "New secret created";
+pub(crate) const NEW_SECRET_USED: &str = "New secret in use";
+
+/// `names` are those of connections, each with `max` live links; they can have been changed meanwhile.
+pub(crate) fn say_links_full(names: &[String], max: u32) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("“{name}”")).collect();
+    match quoted.as_slice() {
+        [] => format!("One of the connections had {max} live links. Try again."),
+        [one] => format!("{one} has {max} live links. Revoke one of them first."),
+        several => {
+            format!("These connections have {max} live links each: {}. Revoke one of each first.", several.join(", "))
+        }
+    }
+}
+
 pub(crate) fn say_label_too_long(max: usize) -> String {
     format!("The label can have at most {max} characters, on one line.")
 }
 
-/// Subject of the e-mail with a link. `product` is the application of the operator, here and below.
-pub(crate) fn write_mail_subject(product: &str) -> String {
-    format!("Set up user provisioning for {product}")
+pub(crate) const LABEL_HAS_HIDDEN_CHARACTERS: &str =
+    "The label has control characters or hidden characters. Type it again instead of pasting it.";
+
+/// What a link does, for the e-mail with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkTask {
+    Setup,
+    ReplaceToken,
+    ReplaceSecret,
+}
+
+/// Subject of the e-mail with a link. `product` is the application of the operator, and `account_name` that of the account, where
+/// they are known; here and below.
+pub(crate) fn write_mail_subject(task: LinkTask, product: Option<&str>, account_name: Option<&str>) -> String {
+    let task = match task {
+        LinkTask::Setup => "Set up user provisioning",
+        LinkTask::ReplaceToken => "Replace the token of user provisioning",
+        LinkTask::ReplaceSecret => "Replace the client secret of user provisioning",
+    };
+    format!("{task}{}{}", add_name(" for ", product), add_name(" – ", account_name))
 }
 
 /// Text of the e-mail. Lines end with CRLF (RFC 6068 section 5).
-pub(crate) fn write_mail(product: &str, address: &str) -> String {
+pub(crate) fn write_mail(task: LinkTask, product: Option<&str>, account_name: Option<&str>, address: &str) -> String {
+    let provider = account_name
+        .map_or_else(|| "your identity provider".to_owned(), |name| format!("the identity provider of {name}"));
+    let purpose = match task {
+        LinkTask::Setup => format!("connect {provider}{}", add_name(" to ", product)),
+        LinkTask::ReplaceToken => {
+            format!("replace the token with which {provider} sends users{}", add_name(" to ", product))
+        }
+        LinkTask::ReplaceSecret => {
+            format!("replace the client secret with which {provider} sends users{}", add_name(" to ", product))
+        }
+    };
     format!(
-        "Hello,\r\n\r\nwith this link you connect your identity provider to {product}:\r\n\r\n{address}\r\n\r\nThe page has \
-         the steps and checks the connection. You need no account. Please do not forward the link: it can create \
-         credentials.\r\n"
+        "Hello,\r\n\r\nwith this link you {purpose}:\r\n\r\n{address}\r\n\r\nThe page has the steps and checks the \
+         connection. You need no account. Please do not forward the link: it can create credentials.\r\n"
     )
+}
+
+/// A name with the words before it, or nothing.
+fn add_name(separator: &str, name: Option<&str>) -> String {
+    name.map_or_else(String::new, |name| format!("{separator}{name}"))
 }
 
 pub(crate) const CHOOSE_YOUR_PROVIDER: &str = "Choose your identity provider";
 pub(crate) const YOUR_CLIENT: &str = "your SCIM client";
 pub(crate) const FINISH_SETUP: &str = "Finish setup";
 pub(crate) const SETUP_FINISHED: &str = "Setup finished";
+pub(crate) const FINISH_TOKEN_ROTATION: &str = "Finish token rotation";
+pub(crate) const FINISH_SECRET_ROTATION: &str = "Finish secret rotation";
+/// What a rotation replaces, within a sentence.
+pub(crate) const TOKEN: &str = "token";
+pub(crate) const SECRET: &str = "client secret";
+pub(crate) const ROTATION_FINISHED: &str = "Rotation finished";
 /// Label of a token.
 pub(crate) const FROM_SETUP_LINK: &str = "from a setup link";
 
@@ -71,7 +127,7 @@ pub(crate) fn title_replace_secret(name: &str) -> String {
 
 pub(crate) const SECRET_NEVER_USED: &str = "never used";
 pub(crate) const CHOOSE_EARLIER_END: &str =
-    "Choose an earlier end: the link cannot create a secret that is valid so long.";
+    "Choose an earlier expiry: the link cannot create a secret that is valid so long.";
 
 /// `ago` is the time since then.
 pub(crate) fn say_last_used(ago: &str) -> String {
@@ -115,4 +171,36 @@ pub(crate) fn say_user_names_differ(number: usize, examined: usize) -> String {
 
 pub(crate) fn say_external_ids_absent(number: usize, examined: usize) -> String {
     format!("{number} of {examined} users have no externalId")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mail_with_a_link_names_the_product_and_the_account() {
+        let subject = |task, product, account| write_mail_subject(task, product, account);
+        assert_eq!(
+            subject(LinkTask::Setup, Some("Northlight"), Some("Acme Inc.")),
+            "Set up user provisioning for Northlight – Acme Inc."
+        );
+        assert_eq!(subject(LinkTask::ReplaceToken, None, None), "Replace the token of user provisioning");
+        let text = write_mail(LinkTask::Setup, Some("Northlight"), Some("Acme Inc."), "https://x/s/1");
+        assert!(
+            text.contains("you connect the identity provider of Acme Inc. to Northlight:\r\n\r\nhttps://x/s/1"),
+            "{text}"
+        );
+        let text = write_mail(LinkTask::ReplaceSecret, None, None, "https://x/s/1");
+        assert!(
+            text.contains("you replace the client secret with which your identity provider sends users:"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_connections_without_room_are_named() {
+        let names = ["Acme".to_owned(), "Zeta".to_owned()];
+        assert_eq!(say_links_full(&names[..1], 20), "“Acme” has 20 live links. Revoke one of them first.");
+        assert!(say_links_full(&names, 20).contains("“Acme”, “Zeta”"));
+    }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::management::audit::{AuditEntry, AuditNames};
+use crate::model::setup_link::LinkPurpose;
 use crate::web::portal::texts;
 
 /// Actions, with the words after the name of the actor, and what follows them.
@@ -118,7 +119,7 @@ impl AuditSentence {
             let phrase = if object.is_none() { phrase.trim_end_matches(':').to_owned() } else { phrase };
             return Self { phrase, names_connection: false, object };
         };
-        let phrase = if is_rotation(entry) { texts::audit::TOKEN_ROTATED } else { *phrase };
+        let phrase = find_rotation_phrase(entry).unwrap_or(phrase);
         let mut sentence = Self { phrase: phrase.to_owned(), ..Self::default() };
         match target {
             SentenceEnd::Connection => sentence.names_connection = true,
@@ -133,6 +134,26 @@ impl AuditSentence {
             sentence.object.clone_from(&entry.subject_id);
         }
         sentence
+    }
+}
+
+/// The phrase of an entry about the rotation of a token or a client secret, whose action has another phrase.
+fn find_rotation_phrase(entry: &AuditEntry) -> Option<&'static str> {
+    if is_rotation(entry) {
+        return Some(texts::audit::TOKEN_ROTATED);
+    }
+    let link = entry.after.as_ref().or(entry.before.as_ref())?;
+    if link["purpose"].as_str() != Some(LinkPurpose::ReplaceToken.as_str()) {
+        return None;
+    }
+    match (entry.action.as_str(), link["clientId"].is_string()) {
+        ("link.created", false) => Some(texts::audit::TOKEN_LINK_CREATED),
+        ("link.created", true) => Some(texts::audit::SECRET_LINK_CREATED),
+        ("link.ended", false) => Some(texts::audit::TOKEN_LINK_ENDED),
+        ("link.ended", true) => Some(texts::audit::SECRET_LINK_ENDED),
+        ("link.revoked", false) => Some(texts::audit::TOKEN_LINK_REVOKED),
+        ("link.revoked", true) => Some(texts::audit::SECRET_LINK_REVOKED),
+        _ => None,
     }
 }
 
@@ -186,6 +207,18 @@ mod tests {
         assert_eq!(sentence("token.created", rotated), (texts::audit::TOKEN_ROTATED.to_owned(), true, None));
         let first = json!({"token": {"label": "x"}, "revokedTokens": 0, "othersEndAfterMs": null});
         assert_eq!(sentence("token.created", first), ("created a token of".to_owned(), true, None));
+        for (action, client, phrase) in [
+            ("link.ended", json!(null), "finished the token rotation of"),
+            ("link.ended", json!("rcc_1"), "finished the client secret rotation of"),
+            ("link.created", json!(null), "created a link to replace the token of"),
+            ("link.revoked", json!("rcc_1"), "revoked a link to replace a client secret of"),
+            ("link.opened", json!(null), "was opened for"),
+        ] {
+            let link = json!({"note": "", "purpose": "replace-token", "clientId": client});
+            assert_eq!(sentence(action, link), (phrase.to_owned(), true, None), "{action}");
+        }
+        let setup = json!({"note": "", "purpose": "setup", "clientId": null});
+        assert_eq!(sentence("link.ended", setup).0, "finished the setup of");
         let invited = json!({"email": "b@x.example", "role": "viewer"});
         assert_eq!(sentence("admin.invited", invited), ("invited".to_owned(), false, Some("b@x.example".to_owned())));
         let renamed = sentence("account.updated", json!({"name": "Acme"}));

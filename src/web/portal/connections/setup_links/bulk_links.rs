@@ -7,7 +7,7 @@ use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::error::{Error, Reason, Result};
 use crate::management::accounts::account_names::AccountNames;
-use crate::management::setup_links::{self, NewSetupLink};
+use crate::management::setup_links::{self, LIVE_LINKS_MAX, NewSetupLink};
 use crate::management::{configurations, sessions};
 use crate::model::audit_context::AccountScope;
 use crate::model::ids;
@@ -16,7 +16,7 @@ use crate::providers;
 use crate::store::{Snapshot, Tx};
 use crate::web::portal::account_label::AccountLabel;
 use crate::web::portal::connections::setup_links::{
-    LIFETIME_DEFAULT, LIFETIMES, build_mail_url, find_lifetime_problem, find_note_problem,
+    LIFETIME_DEFAULT, LIFETIMES, LinkMail, build_mail_url, find_lifetime_problem, find_note_problem,
 };
 use crate::web::portal::csv;
 use crate::web::portal::forms::{FormError, PageRequest, find_field_error};
@@ -204,12 +204,37 @@ pub(crate) async fn create_links(admin: PermittedAdmin<MintTokens>, page_request
     };
     match page_request.write(write).await {
         Ok(()) => Ok(redirect_to("/connections/links/made").cookie(cookie).finish()),
-        Err(error) if matches!(error.reason(), Reason::TooManyLinks | Reason::ExpiryBeyondCaller) => {
+        Err(error) if error.reason() == Reason::ExpiryBeyondCaller => {
             let sentence = texts::setup::say_no_link_created(&render_sentence(&error));
             Ok(render_form(&admin.signed, targets, form, vec![FormError { field: "life", sentence }]))
         }
+        Err(error) if error.reason() == Reason::TooManyLinks => {
+            let names = list_full_targets(&admin, &page_request, &targets).await?;
+            let sentence = texts::setup::say_no_link_created(&texts::setup::say_links_full(&names, LIVE_LINKS_MAX));
+            Ok(render_form(&admin.signed, targets, form, vec![FormError { field: "connections", sentence }]))
+        }
         Err(error) => Err(PageError::from(error)),
     }
+}
+
+/// Names of the connections that have no room for another link.
+async fn list_full_targets(
+    admin: &PermittedAdmin<MintTokens>,
+    page_request: &PageRequest,
+    targets: &[LinkTarget],
+) -> std::result::Result<Vec<String>, PageError> {
+    let all: Vec<(String, String)> = targets.iter().map(|one| (one.id.clone(), one.name.clone())).collect();
+    let (scope, now) = (admin.context.scope.clone(), clock::current_millis());
+    let read = move |at: &Snapshot<'_>| {
+        let mut full = Vec::new();
+        for (id, name) in all {
+            if !setup_links::has_room_for_link(at, &scope, &id, now)? {
+                full.push(name);
+            }
+        }
+        Ok(full)
+    };
+    Ok(page_request.read(read).await?)
 }
 
 /// A new link with its connection.
@@ -235,7 +260,7 @@ async fn read_made(
     let brand = BrandView::read(&page_request.state)?;
     let with_url = targets.into_iter().filter_map(|target| {
         let url = made.iter().find(|(id, _)| *id == target.id)?.1.clone();
-        let mail = build_mail_url(brand.product().unwrap_or(&target.name), &url);
+        let mail = build_mail_url(&LinkMail::of_setup(&brand, &target.account), &url);
         Some(MadeLink { target, url, mail })
     });
     Ok(with_url.collect())
@@ -258,7 +283,7 @@ pub(crate) async fn show_made(admin: PermittedAdmin<Tokens>, page_request: PageR
     Ok(render_page(200, &MadeLinksPage { layout, links }))
 }
 
-const CSV_COLUMNS: [&str; 6] = ["connection_id", "connection", "customer_id", "customer", "provider", "setup_link"];
+const CSV_COLUMNS: [&str; 6] = ["connection_id", "connection", "customer", "account", "provider", "setup_link"];
 
 /// `GET /connections/links/made.csv`: the new links as a file, while they can be shown.
 pub(crate) async fn export_made(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
@@ -270,7 +295,7 @@ pub(crate) async fn export_made(admin: PermittedAdmin<Tokens>, page_request: Pag
     for MadeLink { target, url, .. } in links {
         let account_id = target.account.id.unwrap_or_else(|| target.account.name.clone());
         let provider = target.provider.to_owned();
-        text.push_str(&csv::build_row(&[target.id, target.name, account_id, target.account.name, provider, url]));
+        text.push_str(&csv::build_row(&[target.id, target.name, target.account.name, account_id, provider, url]));
     }
     Ok(csv::attach("setup-links.csv", text))
 }
