@@ -235,6 +235,9 @@ impl Store {
         }
         Ok(store)
     }
+        if access != OpenMode::Serve {
+            connection::leave_log_to_replication(&connection);
+        }
 
     fn with_writer(writer: Writer, shared: Arc<SharedState>, lock: Option<ServerLock>) -> Self {
         Self {

@@ -14,6 +14,7 @@ use crate::model::service_state::ReadOnlyCause;
 use crate::store::SharedState;
 use crate::store::engine::checkpointer::{self, Checkpointer, WRITER_DELAY_MAX};
 use crate::store::engine::connection;
+use crate::store::engine::foreign_objects;
 use crate::store::engine::job_deadline::JobDeadline;
 use crate::store::engine::queued_write::{Isolation, QueuedWrite, WriteVerdict};
 use crate::store::engine::service::monitor::refuse_write;
@@ -448,8 +449,10 @@ impl WriterThread {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        // The program that replicates has not read the last changes yet, and continues in this log after the next start.
-        let is_replicated = self.shared.find_replicator().is_some();
+        // The program that replicates has not read the last changes yet, and continues in this log after the next start. A command
+        // sees only its tables: a log that it cuts would be absent from the replica.
+        let is_replicated = self.shared.find_replicator().is_some()
+            || is_command && foreign_objects::is_replicated(&connection).unwrap_or(false);
         if is_replicated || self.shared.service.is_damaged() {
             if !is_replicated {
                 tracing::warn!("the write-ahead log is not copied into the database, because the database is damaged");
@@ -469,6 +472,7 @@ impl WriterThread {
     }
 }
 
+        let is_command = self.checkpointer.is_none();
 /// Commits a change of one row.
 fn commit_marker_row(connection: &Connection) -> rusqlite::Result<()> {
     if !connection.is_autocommit() {

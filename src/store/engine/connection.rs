@@ -127,6 +127,14 @@ pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> 
     Ok(connection)
 }
 
+/// Runs no checkpoint over this connection of a command if the database is replicated: Litestream may not have read the log.
+pub(crate) fn leave_log_to_replication(connection: &Connection) {
+    let is_replicated = foreign_objects::is_replicated(connection).unwrap_or(false);
+    if is_replicated && let Err(error) = connection.pragma_update(None, "wal_autocheckpoint", 0) {
+        tracing::warn!(%error, "a checkpoint of this command may end the replication until the next complete copy");
+    }
+}
+
 /// Opens the connection of the checkpointer. `synchronous=FULL` syncs the log in front of the pages that are copied.
 pub(crate) fn connect_checkpointer(files: &DataFiles) -> rusqlite::Result<Connection> {
     let connection = open_connection(&files.database, writer_flags())?;

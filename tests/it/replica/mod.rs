@@ -185,6 +185,35 @@ fn the_state_of_a_time_is_restored() {
     let mut app = folders.start();
     let client = app.configuration("other");
     let mut states: Vec<(String, Vec<String>)> = Vec::new();
+/// A command writes from a process of its own. Its end must not cut the log, which Litestream has not read yet.
+#[test]
+fn what_commands_write_is_in_the_replica() {
+    if !litestream::is_here() {
+        return;
+    }
+    let folders = ReplicaFolders::new();
+    let app = folders.start();
+    let first = app.configuration("other");
+    wait_until_complete(&folders.data(), &folders.url());
+    std::thread::sleep(Duration::from_millis(1_500));
+    let log = folders.data().join("rollcall.db-wal");
+    let mut clients = vec![first];
+    for round in 0..4 {
+        let before = std::fs::metadata(&log).unwrap().len();
+        clients.push(app.configuration("other"));
+        assert!(std::fs::metadata(&log).unwrap().len() > before, "the command has cut the log");
+        create_users(&clients[round], "u", 3);
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    wait_until_complete(&folders.data(), &folders.url());
+    litestream::kill(litestream::find_pid(&folders.data()).unwrap());
+    app.kill();
+    let restored = folders.restore(&[]);
+    for client in &clients[..4] {
+        assert_eq!(names(&client.at(restored.address)), ["u0000", "u0001", "u0002"]);
+    }
+}
+
     let mut created = Vec::new();
     for round in 0..3 {
         created.extend(create_users(&client, &format!("r{round}-"), 5));
