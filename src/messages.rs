@@ -83,6 +83,12 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::WriteOutcomeUnknown => {
             "the disk of the server failed, and it is unknown whether the change was made; read the resource, and then repeat the request if needed"
         }
+        Reason::NotReplicated => {
+            "the change was made on this server, but the replica has not confirmed it; repeat the request: the same request has the same result"
+        }
+        Reason::ReplicaUnavailable => {
+            "the replica of the server does not confirm changes; nothing was changed; try again later"
+        }
         Reason::ServerStopping => "the server is stopping",
         Reason::ServerNotReady => "the server is not ready",
         Reason::RandomnessUnavailable => "the server cannot generate random numbers at present",

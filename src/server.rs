@@ -34,7 +34,7 @@ use crate::model::quota::QuotaDefaults;
 use crate::model::service_state::ServiceState;
 use crate::outgoing::OutgoingRules;
 use crate::scim::cursor::CursorSecret;
-use crate::settings::{LogFormat, Settings};
+use crate::settings::{LogFormat, ReplicaAck, Settings};
 use crate::store::Store;
 use crate::tls::Tls;
 use crate::web::network;
@@ -125,6 +125,10 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
         .worker_max_blocking_threads(BLOCKING_THREADS);
     max_concurrent_tls_connect(listen::HANDSHAKES_MAX);
     let tls_config = tls.as_ref().map(Tls::config).transpose().map_err(io::Error::other)?;
+    // After the writes of the start, which need no acknowledgement.
+    if settings.replica.as_ref().is_some_and(|replica| replica.ack == ReplicaAck::Replicated) {
+        state.store.wait_for_replica()?;
+    }
     let server = http_service::add_listener(builder, listener, tls_config, sockets, app)?;
     Ok(BoundServer { server: server.run(), address, state, tls })
 }
@@ -228,7 +232,7 @@ fn announce_setup(store: &Store) -> anyhow::Result<()> {
         Ok(SetupUrl { url, .. }) => {
             listen::print_notice(&format!("to set up the portal, open this URL within 30 minutes: {url}"));
         }
-        Err(problem) if store.service_state() != ServiceState::Ready => {
+        Err(problem) if store.service_state() != ServiceState::Ready || store.is_replica_silent() => {
             tracing::warn!(%problem, "no URL to set up the portal could be created");
         }
         Err(problem) => return Err(problem),

@@ -39,7 +39,7 @@ pub use outgoing::OutgoingArgs;
 pub use portal::{PortalArgs, PortalSettings, SessionLifetime, default_portal_settings};
 pub use proxies::ProxyArgs;
 pub use quotas::{QuotaArgs, QuotaSettings};
-pub use replica::{ReplicaContentArgs, ReplicaLocation, ReplicaLocationArgs, ReplicaSettings};
+pub use replica::{ReplicaAck, ReplicaContentArgs, ReplicaLocation, ReplicaLocationArgs, ReplicaSettings};
 pub use sources::{SettingOrigin, SettingSources, SettingValue};
 pub use sso::{SsoArgs, SsoSettings};
 pub use tls::{AcmeSettings, TlsArgs, Transport};

@@ -204,6 +204,7 @@ impl Error {
             Reason::AccountMoving => Some(5),
             Reason::AccountImporting | Reason::AccountMoved => Some(60),
             Reason::DiskStalled | Reason::CheckpointFailing | Reason::TestEventLimited => Some(10),
+            Reason::NotReplicated | Reason::ReplicaUnavailable => Some(5),
             // Most causes of a 503 last for less than a second.
             reason => (self.status() == 503 || reason == Reason::QueriesLimited).then_some(1),
         }

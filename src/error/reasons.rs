@@ -112,6 +112,8 @@ reasons! {
     DiskStalled "disk_stalled" Unavailable ();
     CheckpointFailing "checkpoint_failing" Unavailable ();
     WriteOutcomeUnknown "write_outcome_unknown" Unavailable ();
+    NotReplicated "not_replicated" Unavailable ();
+    ReplicaUnavailable "replica_unavailable" Unavailable ();
     ServerStopping "server_stopping" Unavailable ();
     ServerNotReady "server_not_ready" Unavailable ();
     RandomnessUnavailable "randomness_unavailable" Unavailable ();

@@ -19,7 +19,7 @@ use crate::replica::{
     ControlSocket, LitestreamProgram, ProgramError, ProofResult, ReplicaFiles, ReplicaStatus, RestorePoint, Supervisor,
     write_configuration,
 };
-use crate::settings::{ReplicaLocation, ReplicaSettings};
+use crate::settings::{ReplicaAck, ReplicaLocation, ReplicaSettings};
 use crate::store::{LogReplicator, Store};
 use crate::thread_priority::lower_priority;
 
@@ -71,6 +71,11 @@ impl LogReplicator for AttachedLitestream {
         if let Err(problem) = self.socket.sync_database(false, timeout) {
             tracing::debug!(%problem, "Litestream ran no checkpoint");
         }
+    }
+
+    fn confirm(&self, timeout: Duration) -> bool {
+        let confirmed = self.socket.sync_database(true, timeout);
+        confirmed.inspect_err(|problem| self.status.record_problem(problem.to_string())).is_ok()
     }
 
     fn detach(&self, timeout: Duration) -> bool {
@@ -344,7 +349,12 @@ pub fn fetch_replica(
     let program = LitestreamProgram::find(&location)?;
     // Only the location matters for a restore.
     let url = location.url.clone();
-    let settings = ReplicaSettings { location, retention: CONTENT_INTERVAL, snapshot_interval: CONTENT_INTERVAL };
+    let settings = ReplicaSettings {
+        location,
+        retention: CONTENT_INTERVAL,
+        snapshot_interval: CONTENT_INTERVAL,
+        ack: ReplicaAck::Local,
+    };
     let folder = data_dir.canonicalize().with_context(|| {
         format!("the data folder {} cannot be used; create it, or name another one with --data-dir", data_dir.display())
     })?;

@@ -4,6 +4,7 @@
 //! the database. So a rejected operation has no effect, even without a savepoint.
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Reason, Result, ScimType};
 use crate::model::quota::{QuotaKind, UsageAmounts};
@@ -130,6 +131,18 @@ impl PreparedResource {
     /// Removes the members, if they are too many for one transaction. `plans::resolve_new_members` is the next step then.
     pub fn take_many_members(&mut self) -> Option<Vec<MemberRef>> {
         self.draft.members.take_if(|members| large_changes::exceeds_inline(members.len(), 0))
+    }
+
+    /// A digest of what the request creates: two requests with the same digest create equal resources of this type.
+    pub fn digest(&self, type_name: &str) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(format!("{type_name}\0"));
+        hash.update(self.body.len().to_be_bytes());
+        hash.update(&self.body);
+        for member in self.draft.members.iter().flatten() {
+            hash.update(format!("{member:?}\0"));
+        }
+        hash.finalize().into()
     }
 
     /// The notes on its content.

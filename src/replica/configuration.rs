@@ -111,13 +111,18 @@ fn format_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::ReplicaLocation;
+    use crate::settings::{ReplicaAck, ReplicaLocation};
 
     fn settings(url: &str) -> ReplicaSettings {
         let access_key = Some(("AKIA".to_owned(), Some("hunter2".to_owned())));
         let location =
             ReplicaLocation { url: url.to_owned(), access_key, sftp_key: Some("/k/id".into()), program: None };
-        ReplicaSettings { location, retention: Duration::from_hours(168), snapshot_interval: Duration::from_hours(24) }
+        ReplicaSettings {
+            location,
+            retention: Duration::from_hours(168),
+            snapshot_interval: Duration::from_hours(24),
+            ack: ReplicaAck::Local,
+        }
     }
 
     #[test]

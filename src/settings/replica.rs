@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use url::Url;
 
 use crate::settings::backups::parse_interval;
@@ -69,6 +69,25 @@ pub struct ReplicaContentArgs {
     /// Time between two complete copies in the replica: a number with m, h or d, at most the retention
     #[arg(long = "replica-snapshot-every", value_name = "TIME", env = "ROLLCALL_REPLICA_SNAPSHOT_EVERY", default_value = "24h", value_parser = parse_interval)]
     snapshot_interval: Duration,
+
+    /// When a write is answered: `local`, after it is on the disk of this machine, or `replicated`, after it is in the replica too; without an answer of the replica, writes get 503
+    #[arg(
+        long = "replica-ack",
+        value_name = "WHEN",
+        env = "ROLLCALL_REPLICA_ACK",
+        value_enum,
+        default_value = "local"
+    )]
+    ack: ReplicaAck,
+}
+
+/// When a write is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReplicaAck {
+    /// After it is on the disk of this machine
+    Local,
+    /// After it is in the replica, too
+    Replicated,
 }
 
 /// Where the replica is, and how it is opened.
@@ -105,6 +124,8 @@ pub struct ReplicaSettings {
     pub retention: Duration,
     /// Time between two complete copies.
     pub snapshot_interval: Duration,
+    /// When a write is answered.
+    pub ack: ReplicaAck,
 }
 
 impl ReplicaLocationArgs {
@@ -123,7 +144,7 @@ impl ReplicaContentArgs {
     /// Returns the settings of a replica at this location. A complete copy is made at least once in the retention.
     pub(super) fn replica(&self, location: ReplicaLocation) -> ReplicaSettings {
         let snapshot_interval = self.snapshot_interval.min(self.retention);
-        ReplicaSettings { location, retention: self.retention, snapshot_interval }
+        ReplicaSettings { location, retention: self.retention, snapshot_interval, ack: self.ack }
     }
 }
 

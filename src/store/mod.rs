@@ -44,6 +44,7 @@ use crate::store::engine::write_queue::WriteQueue;
 use crate::store::engine::writer::Writer;
 use crate::store::recent_use::RecentUse;
 pub use crate::store::replication::LogReplicator;
+use crate::store::replication::confirmation::Confirmer;
 
 /// Age of the oldest waiting write from which the store is under pressure.
 const PRESSURE_AGE: Duration = Duration::from_millis(500);
@@ -91,6 +92,8 @@ pub(crate) struct SharedState {
     changes: AtomicU64,
     /// The program that copies the write-ahead log, if the database is replicated.
     replicator: OnceLock<Arc<dyn LogReplicator>>,
+    /// Set if a write is acknowledged only after it is in the replica.
+    confirmer: OnceLock<Confirmer>,
     /// Changes with each commit that published events.
     events: watch::Sender<u64>,
     counters: statistics::WriterCounters,
@@ -122,6 +125,7 @@ impl SharedState {
             access_changes: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             replicator: OnceLock::new(),
+            confirmer: OnceLock::new(),
             events: watch::Sender::new(0),
             counters: statistics::WriterCounters::default(),
             gate: SnapshotGate::default(),

@@ -1,6 +1,7 @@
 //! State shared by all requests.
 
 pub mod discovery_cache;
+pub mod unconfirmed_creates;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -29,6 +30,7 @@ use crate::web::manual_backup::ManualBackup;
 use crate::web::navigation_badges::BadgeCache;
 use crate::web::password_hashing::PasswordHashing;
 use crate::web::state::discovery_cache::DiscoveryCache;
+use crate::web::state::unconfirmed_creates::UnconfirmedCreates;
 use crate::web::used_attempts::UsedAttempts;
 
 /// State shared by all workers, in parts. A function that needs one part takes that part.
@@ -53,6 +55,8 @@ pub struct AppState {
     pub sso: SsoClientCache,
     /// Cached scopes.
     pub scopes: ScopeCache,
+    /// Resources that were created, but not confirmed by the replica.
+    pub unconfirmed: UnconfirmedCreates,
     /// Cached discovery documents.
     pub discovery: DiscoveryCache,
     /// Sends events to webhooks.
@@ -79,6 +83,7 @@ impl AppState {
             server,
             sso: SsoClientCache::default(),
             scopes: ScopeCache::default(),
+            unconfirmed: UnconfirmedCreates::default(),
             discovery: DiscoveryCache::default(),
             badges: BadgeCache::default(),
         }

@@ -16,6 +16,7 @@ use crate::store::engine::checkpointer::{self, Checkpointer, WRITER_DELAY_MAX};
 use crate::store::engine::connection;
 use crate::store::engine::foreign_objects;
 use crate::store::engine::job_deadline::JobDeadline;
+use crate::store::engine::owner::WorkOwner;
 use crate::store::engine::queued_write::{Isolation, QueuedWrite, WriteVerdict};
 use crate::store::engine::service::monitor::refuse_write;
 use crate::store::engine::snapshot::Tx;
@@ -166,6 +167,9 @@ impl WriterThread {
         while let Some((first, has_waited)) = self.queue.0.wait_for_first() {
             self.run_first(first, has_waited);
         }
+        if let Some(confirmer) = self.shared.confirmer.get() {
+            confirmer.finish();
+        }
         self.checkpoint_and_close();
     }
 
@@ -206,6 +210,9 @@ impl WriterThread {
             outcome = self.run_batch(&mut batch);
         }
         self.queue.0.complete_batch(self.last_used.take(), matches!(outcome, BatchOutcome::Failed(_)));
+        if matches!(outcome, BatchOutcome::Committed) {
+            batch = self.leave_to_confirmer(batch);
+        }
         for due in batch {
             let verdict = match &outcome {
                 BatchOutcome::Failed(failure) => WriteVerdict::RolledBack(failure.to_error()),
@@ -213,6 +220,19 @@ impl WriterThread {
             };
             self.send_result(due, verdict);
         }
+    }
+
+    /// Leaves the results of a committed batch to the part that waits for the replica, if the server acknowledges only then. Returns
+    /// those that do not wait: no caller sees the results of background work. A write that changed nothing waits too: it may have seen a
+    /// change that is not in the replica yet.
+    fn leave_to_confirmer(&self, batch: Vec<DueWrite>) -> Vec<DueWrite> {
+        let Some(confirmer) = self.shared.confirmer.get() else { return batch };
+        let (background, waiting): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|due| due.owner == WorkOwner::Background);
+        if !waiting.is_empty() {
+            confirmer.push(waiting.into_iter().map(|due| due.write).collect());
+        }
+        background
     }
 
     fn send_result(&self, due: DueWrite, verdict: WriteVerdict) {

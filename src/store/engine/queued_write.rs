@@ -38,6 +38,8 @@ pub(crate) trait QueuedWrite: Send {
 pub(crate) enum WriteVerdict {
     /// Committed: the stored result is valid.
     Committed,
+    /// Committed, but not known to be in the replica: a stored success is not sent.
+    Unconfirmed,
     /// Rolled back: the stored result is invalid, even an error, which may depend on another write of the batch.
     RolledBack(Error),
     /// Rolled back because of this write: returns its own error, or this one if it has none.

@@ -26,6 +26,7 @@ use crate::store::engine::queued_write::{
 use crate::store::engine::service::monitor::refuse_write;
 use crate::store::engine::snapshot::Tx;
 use crate::store::engine::write_queue::{PushError, WriteQueue};
+use crate::store::replication::confirmation::Confirmer;
 
 /// Default limit of queued writes, shared by their owners. If the share of an owner is full, its write fails at once
 /// instead of waiting until it times out.
@@ -86,6 +87,8 @@ where
         let result = match (verdict, self.result) {
             (WriteVerdict::RolledBack(error), _) | (WriteVerdict::Failed(error), None | Some(Ok(_))) => Err(error),
             (WriteVerdict::Failed(_), Some(Err(own))) => Err(own),
+            (WriteVerdict::Unconfirmed, None | Some(Ok(_))) => Err(Error::new(Reason::NotReplicated)),
+            (WriteVerdict::Unconfirmed, Some(Err(own))) => Err(own),
             (WriteVerdict::Committed, result) => result.unwrap_or(Err(Error::new(Reason::ServerBusy))),
         };
         self.ticket.answer(result);
@@ -184,6 +187,9 @@ impl Writer {
     {
         if let Some(cause) = self.shared.find_refusal() {
             return Err(refuse_write(cause));
+        }
+        if owner != WorkOwner::Background && self.shared.confirmer.get().is_some_and(Confirmer::is_refusing) {
+            return Err(Error::new(Reason::ReplicaUnavailable));
         }
         let ticket = Arc::new(WriteTicket::new(sender));
         let request = log::current_request_id();

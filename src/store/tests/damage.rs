@@ -177,6 +177,10 @@ impl LogReplicator for StoppedReplicator {
 
     fn run_checkpoint(&self, _: Duration) {}
 
+    fn confirm(&self, _: Duration) -> bool {
+        false
+    }
+
     fn detach(&self, _: Duration) -> bool {
         false
     }

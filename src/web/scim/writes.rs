@@ -1,7 +1,7 @@
 //! Writes of an authenticated caller, for single requests and bulk requests: validation and hashing first, then one
 //! use case of `provisioning` in one transaction.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::web::Data;
@@ -15,7 +15,7 @@ use crate::provisioning::plans::{self, ResourcePlan};
 use crate::provisioning::resources::{self, PreparedResource, ResourceWrite, WriteProgress, WriteResult};
 use crate::provisioning::{Members, Scope};
 use crate::scim::bulk::BulkMethod;
-use crate::scim::dialect::DialectRules;
+use crate::scim::dialect::{DialectNotes, DialectRules};
 use crate::scim::entity_tag::VersionConditions;
 use crate::scim::members::MemberRef;
 use crate::scim::password::{PasswordChange, PasswordDigest};
@@ -30,6 +30,7 @@ use crate::web::limits::DOCUMENT_BLOCKING_BYTES;
 use crate::web::scim::resource_body::{ReadBody, ResourceBodyReader};
 use crate::web::scim::write_request::{AttemptedWrite, SmallWrite, WriteBody, WriteRequest};
 use crate::web::state::AppState;
+use crate::web::state::unconfirmed_creates::CreateFingerprint;
 
 /// How often a write is evaluated outside the transaction, if other writes change the resource in the meantime.
 const PLANS_MAX: usize = 3;
@@ -140,12 +141,48 @@ impl ResourceWrites<'_> {
 
     /// Creates a resource. While a resource with many memberships is being deleted, its name is in use: then the deletion is
     /// completed first.
-    async fn write_new(&self, mut prepared: PreparedResource, members: Members) -> Result<WriteResult> {
+    async fn write_new(&self, prepared: PreparedResource, members: Members) -> Result<WriteResult> {
+        if !self.state.store.waits_for_replica() {
+            return self.write_unknown(prepared, members, &Arc::default()).await;
+        }
+        let request = (self.scope.configuration, prepared.digest(&self.resource_type.name));
+        if let Some(done) = self.find_unconfirmed(&request, members)? {
+            return Ok(done);
+        }
+        let created = Arc::default();
+        let result = self.write_unknown(prepared, members, &created).await;
+        let is_unconfirmed = result.as_ref().is_err_and(|error| error.reason() == Reason::NotReplicated);
+        if let Some(id) = created.get().filter(|_| is_unconfirmed) {
+            self.state.unconfirmed.remember(request, String::clone(id));
+        }
+        result
+    }
+
+    /// Returns the resource that the same request has created before, if the replica did not confirm it then. It is confirmed
+    /// when writes are accepted again.
+    fn find_unconfirmed(&self, request: &CreateFingerprint, members: Members) -> Result<Option<WriteResult>> {
+        let Some(id) = self.state.unconfirmed.find(request) else { return Ok(None) };
+        if self.state.store.is_replica_silent() {
+            return Err(Reason::ReplicaUnavailable.into());
+        }
+        let write = ResourceWrite { members, ..ResourceWrite::new(self.scope, self.resource_type, &id) };
+        let found = self.state.store.read_inline_for_write(|at| steps::reload_resource(at, &write))?;
+        self.state.unconfirmed.forget(request);
+        Ok(found.map(|resource| WriteResult { resource, notes: DialectNotes::default() }))
+    }
+
+    /// Creates a resource that no earlier request has created. `created` gets its id with the transaction.
+    async fn write_unknown(
+        &self,
+        mut prepared: PreparedResource,
+        members: Members,
+        created: &Arc<OnceLock<String>>,
+    ) -> Result<WriteResult> {
         let many = prepared.take_many_members().map(Arc::new);
         let (prepared, id) = (Arc::new(prepared), clock::new_id());
         for _ in 0..CHANGES_MAX {
             let result = match &many {
-                None => self.write_small_new(Arc::clone(&prepared), &id, members).await,
+                None => self.write_small_new(Arc::clone(&prepared), &id, members, Arc::clone(created)).await,
                 Some(list) => self.write_large_new(Arc::clone(&prepared), Arc::clone(list), &id, members).await,
             };
             match result {
@@ -161,11 +198,15 @@ impl ResourceWrites<'_> {
         prepared: Arc<PreparedResource>,
         id: &str,
         members: Members,
+        created: Arc<OnceLock<String>>,
     ) -> Result<WriteResult> {
         let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
         let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
             let write = ResourceWrite { members, ..ResourceWrite::new(&scope, &resource_type, &id) };
-            resources::create_resource(tx, &write, &prepared)
+            let done = resources::create_resource(tx, &write, &prepared)?;
+            // The transaction may run again: the id stays the same.
+            drop(created.set(done.resource.stored.id.clone()));
+            Ok(done)
         });
         write.await
     }

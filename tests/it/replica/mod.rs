@@ -1,6 +1,7 @@
 //! Replication of the database with the real Litestream: what is in the replica after every kind of end, restores, and what the
 //! operator sees. Without Litestream these tests report that they are skipped.
 
+mod acknowledgement;
 mod litestream;
 
 use std::path::Path;
@@ -37,7 +38,14 @@ impl ReplicaFolders {
     }
 
     fn start(&self) -> App {
-        App::start_with(&self.data(), &["--replica-url", &self.url()])
+        self.start_with(&[])
+    }
+
+    /// With additional flags.
+    fn start_with(&self, flags: &[&str]) -> App {
+        let url = self.url();
+        let all: Vec<&str> = ["--replica-url", &url].into_iter().chain(flags.iter().copied()).collect();
+        App::start_with(&self.data(), &all)
     }
 
     /// Restores the replica into a new folder, and starts a server on it.
