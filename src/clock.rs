@@ -112,6 +112,17 @@ pub fn find_start_doubt() -> Option<StartDoubt> {
     CLOCK.lock().doubt(read_monotonic_millis())
 }
 
+/// Reads the time since the start of the machine, with the time in which it was suspended. It never leaps.
+pub fn read_boot_time() -> Duration {
+    #[cfg(target_os = "linux")]
+    let id = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let id = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(id);
+    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or_default()) + Duration::from_nanos(nanoseconds)
+}
+
 /// Reads how long this thread has used a processor.
 pub(crate) fn read_thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 use crate::store::{Snapshot, Store};
 
 pub use crate::doctor::database::DatabaseSummary;
-pub use crate::doctor::replica::{LAG_MAX, check_replica_lag};
+pub use crate::doctor::replica::{LAG_MAX, check_lease, check_replica_lag};
 pub use files::{check_backups, check_disk_space, find_copy_obstacle};
 
 named_enum! {

@@ -77,6 +77,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::DatabaseFileMissing => "the database file of the server was moved away; nothing was changed",
         Reason::DatabaseFileReplaced => "the database file of the server was replaced; nothing was changed",
         Reason::DiskStalled => "the disk of the server does not respond; nothing was changed; try again later",
+        Reason::LeaseLost => {
+            "this server does not hold the lease of its replica; nothing was changed; try again in a few seconds"
+        }
         Reason::CheckpointFailing => {
             "the server cannot complete changes on its disk at present; nothing was changed; try again later"
         }

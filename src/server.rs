@@ -3,6 +3,8 @@
 mod http_service;
 pub(crate) mod listen;
 mod metrics;
+mod primary;
+pub(crate) mod standby;
 
 use std::fs;
 use std::io;
@@ -26,6 +28,7 @@ use crate::auth::secret::{self, BearerToken};
 use crate::clock;
 use crate::delivery::{Delivery, DeliverySettings};
 use crate::error::Reason;
+use crate::jobs::lease::LeaseKeeper;
 use crate::jobs::{self, certificates, scheduled_backup, service_manager};
 use crate::log;
 use crate::management::{admins, instance, quotas};
@@ -256,22 +259,38 @@ fn start_metrics(settings: &Settings, state: &web::Data<AppState>) -> io::Result
 /// # Errors
 /// The database cannot be opened or the address cannot be bound; the message contains the fix.
 pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
-    let _log = log::start_log(settings.log_level, settings.log_format == LogFormat::Text)?;
+    let _log = start_process(settings)?;
+    serve_database(settings, primary::claim_lease(settings)?)
+}
+
+/// Starts the log and checks what every server needs.
+fn start_process(settings: &Settings) -> anyhow::Result<log::LogHandle> {
+    let log = log::start_log(settings.log_level, settings.log_format == LogFormat::Text)?;
     listen::refuse_plain_http(settings)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    Ok(log)
+}
+
+/// Serves the database of the folder until the process receives a signal to stop. With a lease, it accepts writes only while it
+/// holds it.
+fn serve_database(settings: &Settings, lease: Option<LeaseKeeper>) -> anyhow::Result<()> {
     let store = Store::open_for_server_with(&settings.data_dir, settings.limits.writes_waiting)?;
+    if let Some(lease) = &lease {
+        store.require_permit(lease.permit());
+    }
     jobs::clock_watch::check_start(&store)?;
     settings.scrub_bytes_per_second.map_or(Ok(()), |rate| store.start_scrub(rate))?;
-    let mut replication = settings
-        .replica
-        .as_ref()
-        .map(|replica| jobs::replication::start_replication(&store, &settings.data_dir, replica))
+    let mut replication = primary::find_replica(settings, lease.as_ref())
+        .map(|replica| jobs::replication::start_replication(&store, &settings.data_dir, &replica))
         .transpose()?;
     serve_until_stopped(settings, &store, |bound| {
         if let Some(job) = &replication {
             drop(bound.state.server.replica.set(job.status()));
+        }
+        if let Some(lease) = &lease {
+            drop(bound.state.server.lease.set((lease.status(), lease.permit())));
         }
         listen::print_notice(&format!("listening on {}", listen::listen_url(bound.tls.as_ref(), bound.address)));
         let urls = provisioning_url(&bound.state.server.public_url(), "");
@@ -284,7 +303,8 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
     if let Some(job) = &mut replication {
         job.stop();
     }
-    Ok(())
+    drop((store, replication));
+    primary::end_lease(settings, lease)
 }
 
 /// Serves an open store until the process receives a signal to stop. `announce` is called when the server listens.

@@ -39,6 +39,7 @@ pub use outgoing::OutgoingArgs;
 pub use portal::{PortalArgs, PortalSettings, SessionLifetime, default_portal_settings};
 pub use proxies::ProxyArgs;
 pub use quotas::{QuotaArgs, QuotaSettings};
+pub(crate) use replica::parse_replica_url;
 pub use replica::{ReplicaAck, ReplicaContentArgs, ReplicaLocation, ReplicaLocationArgs, ReplicaSettings};
 pub use sources::{SettingOrigin, SettingSources, SettingValue};
 pub use sso::{SsoArgs, SsoSettings};
@@ -197,6 +198,13 @@ impl Settings {
     /// Each flag is valid, but the combination is not.
     pub fn new(data_dir: DataDir, serve: ServeArgs, warnings: Vec<String>) -> Result<Self, SettingsError> {
         let transport = serve.tls.transport();
+        let location = serve.replica.location();
+        if let Some(location) = location.as_ref().filter(|location| location.lease && !location.is_object_storage()) {
+            return Err(SettingsError::InvalidCombination(format!(
+                "--replica-lease needs a replica at an s3:// URL, and it is at {}: other storages have no conditional writes",
+                location.url
+            )));
+        }
         Ok(Self {
             data_dir: data_dir.data_dir,
             listen: serve.listen.unwrap_or_else(|| transport.default_address()),
@@ -211,7 +219,7 @@ impl Settings {
             portal: serve.portal.portal(),
             backups: serve.backups.schedule(),
             scrub_bytes_per_second: serve.scrub.bytes_per_second(),
-            replica: serve.replica.location().map(|location| serve.replica_content.replica(location)),
+            replica: location.map(|location| serve.replica_content.replica(location)),
             trusted_proxies: serve.proxies.trusted,
             outgoing_networks: serve.outgoing.allowed,
             outgoing_ca_file: serve.outgoing.ca_file,

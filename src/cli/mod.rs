@@ -12,6 +12,7 @@ mod deleted;
 mod doctor;
 mod health;
 mod hold;
+mod machines;
 mod oauth_client;
 mod openapi;
 mod output;
@@ -125,6 +126,13 @@ enum CliCommand {
     Backup(backup::BackupCommandArgs),
     /// Replace the database with a backup or its replica; the server must be stopped
     Restore(Box<backup::RestoreCommandArgs>),
+    /// Follow the replica of another server, and be ready to take over
+    Standby(machines::standby::StandbyArgs),
+    /// Let this machine take over: the running standby, or this process
+    Promote(machines::standby::PromoteArgs),
+    /// Report what only a fenced database has
+    #[command(subcommand)]
+    Fenced(machines::fenced::FencedCommand),
     /// Prove that the replica can be restored
     #[command(subcommand)]
     Replica(backup::ReplicaCommand),
@@ -221,6 +229,7 @@ impl CliCommand {
             | Self::Restore(_)
             | Self::PersonalData(_)
             | Self::Account(_)
+            | Self::Fenced(_)
             | Self::Cells(_)
             | Self::Init(_)
             | Self::Config(_)
@@ -271,6 +280,9 @@ fn execute_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<Exit
         Some(CliCommand::SelfService { switch }) => self_service::set_self_service(folder, switch)?,
         Some(CliCommand::Backup(args)) => backup::back_up_database(folder, &args)?,
         Some(CliCommand::Restore(args)) => backup::restore_database(folder, &args)?,
+        Some(CliCommand::Standby(args)) => machines::standby::follow_primary(cli.data_dir, args, sources.warnings)?,
+        Some(CliCommand::Promote(args)) => machines::standby::promote_standby(cli.data_dir, args, sources.warnings)?,
+        Some(CliCommand::Fenced(command)) => machines::fenced::run_fenced_command(command)?,
         Some(CliCommand::Replica(command)) => return backup::run_replica_command(&cli, &command),
         Some(CliCommand::Check(args)) => return check::check_database(folder, &args),
         Some(CliCommand::AcceptLoss(args)) => return check::accept_loss(folder, &args),

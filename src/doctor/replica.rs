@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Millis;
 use crate::doctor::{Finding, ServerStatus, format_duration, format_size};
+use crate::replica::lease::{FolderRole, LeaseView, RoleKind};
 use crate::replica::{ControlSocket, LitestreamProgram, ProcessState, ProofResult, ReplicaFigures, ReplicaFiles};
 use crate::settings::{ReplicaSettings, Settings};
 
@@ -27,14 +28,60 @@ pub(super) fn check_replica(
         Some(figures) => check_replica_lag(figures),
         None => ask_litestream(settings, replica),
     };
-    vec![lag, check_proof(proof, now)]
+    let lease = match running.and_then(|running| running.replica.as_ref()) {
+        Some(figures) => figures.lease.as_ref().map(check_lease),
+        None => replica.location.lease.then(|| describe_folder(settings)),
+    };
+    lease.into_iter().chain([lag, check_proof(proof, now)]).collect()
+}
+
+/// The finding about the lease of a running server.
+pub fn check_lease(lease: &LeaseView) -> Finding {
+    const ABOUT: &str = "Lease";
+    let generation = lease.generation;
+    if lease.is_held {
+        return Finding::fine(
+            ABOUT,
+            format!("This server is the primary and holds the lease, in generation {generation}."),
+        );
+    }
+    let cause =
+        lease.problem.as_ref().map_or_else(String::new, |problem| format!(" {}.", problem.trim_end_matches('.')));
+    let next = "Check the object storage of the replica and the network. Writes are accepted again when the lease was written.";
+    Finding::problem(ABOUT, format!("This server does not hold the lease of generation {generation}.{cause}"), next)
+}
+
+/// The finding of a command about the role of the data folder.
+fn describe_folder(settings: &Settings) -> Finding {
+    const ABOUT: &str = "Lease";
+    match FolderRole::read(&settings.data_dir) {
+        Ok(Some(FolderRole { kind: RoleKind::Primary, generation, .. })) => {
+            Finding::fine(ABOUT, format!("This data folder is that of the primary of generation {generation}."))
+        }
+        Ok(Some(FolderRole { kind: RoleKind::Standby, .. })) => {
+            Finding::fine(ABOUT, "This data folder is that of a standby.")
+        }
+        Ok(Some(FolderRole { kind: RoleKind::Promoting { .. }, .. })) => {
+            let next = "Run rollcall promote, or start the standby again.";
+            Finding::warning(ABOUT, "A promotion of this data folder is not complete.", next)
+        }
+        Ok(None) => {
+            Finding::fine(ABOUT, "This data folder has no role yet; the next start of the server takes the lease.")
+        }
+        Err(problem) => Finding::problem(
+            ABOUT,
+            format!("The role of the data folder cannot be read: {problem}."),
+            "Check lease.json.",
+        ),
+    }
 }
 
 /// Returns the findings of a running server that are urgent.
 pub(super) fn check_running_replica(running: &ServerStatus, now: Millis) -> Vec<Finding> {
     let Some(figures) = &running.replica else { return Vec::new() };
     let proof = figures.proof.as_ref().map(|proof| check_proof(Some(proof), now));
-    std::iter::once(check_replica_lag(figures)).chain(proof).collect()
+    let lease = figures.lease.as_ref().map(check_lease);
+    std::iter::once(check_replica_lag(figures)).chain(proof).chain(lease).collect()
 }
 
 /// The finding about the lag of a running server.
@@ -100,6 +147,17 @@ fn check_proof(proof: Option<&ProofResult>, now: Millis) -> Finding {
 mod tests {
     use super::*;
     use crate::doctor::Severity;
+
+    #[test]
+    fn a_lease_that_is_not_held_is_a_problem() {
+        let mut lease = LeaseView { generation: 2, is_held: true, problem: None };
+        assert_eq!(check_lease(&lease).grade, Severity::Fine);
+        lease.is_held = false;
+        lease.problem = Some("no answer within 3 s".to_owned());
+        let found = check_lease(&lease);
+        assert_eq!(found.grade, Severity::Problem);
+        assert!(found.message.contains("generation 2. no answer within 3 s."), "{found:?}");
+    }
 
     #[test]
     fn a_lag_of_a_minute_and_a_bad_proof_are_problems() {

@@ -201,10 +201,10 @@ impl Error {
             Reason::DiskFull | Reason::DatabaseDamaged | Reason::DatabaseFileMissing | Reason::DatabaseFileReplaced => {
                 Some(60)
             }
-            Reason::AccountMoving => Some(5),
+            Reason::AccountMoving | Reason::NotReplicated | Reason::ReplicaUnavailable => Some(5),
             Reason::AccountImporting | Reason::AccountMoved => Some(60),
             Reason::DiskStalled | Reason::CheckpointFailing | Reason::TestEventLimited => Some(10),
-            Reason::NotReplicated | Reason::ReplicaUnavailable => Some(5),
+            Reason::LeaseLost => Some(2),
             // Most causes of a 503 last for less than a second.
             reason => (self.status() == 503 || reason == Reason::QueriesLimited).then_some(1),
         }

@@ -111,6 +111,7 @@ reasons! {
     DatabaseFileReplaced "database_file_replaced" Unavailable ();
     DiskStalled "disk_stalled" Unavailable ();
     CheckpointFailing "checkpoint_failing" Unavailable ();
+    LeaseLost "lease_lost" Unavailable ();
     WriteOutcomeUnknown "write_outcome_unknown" Unavailable ();
     NotReplicated "not_replicated" Unavailable ();
     ReplicaUnavailable "replica_unavailable" Unavailable ();

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::clock::{self, Millis};
-use crate::management::backups::BackupError;
+use crate::management::backups::{self, BackupError};
 use crate::management::instance::replica as proofs;
 use crate::provisioning::feed;
+use crate::replica::lease::{FolderRole, LeaseRecord, LeaseStorage, generation_folder};
 use crate::replica::{
-    ControlSocket, LitestreamProgram, ProgramError, ProofResult, ReplicaFiles, ReplicaStatus, RestorePoint, Supervisor,
-    write_configuration,
+    ControlSocket, LitestreamProgram, ProgramError, ProofResult, ReplicaContent, ReplicaFiles, ReplicaStatus,
+    RestorePoint, Supervisor, end_earlier_process, write_configuration,
 };
 use crate::settings::{ReplicaAck, ReplicaLocation, ReplicaSettings};
 use crate::store::{LogReplicator, Store};
@@ -41,6 +42,8 @@ const PROOF_DELAY: Duration = Duration::from_mins(10);
 const PROOF_RETRY: Duration = Duration::from_hours(1);
 /// How often the thread of the proofs looks whether it has something to do.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// Most generations that are searched for something to restore.
+const GENERATIONS_SEARCHED: usize = 16;
 /// Name of the folder in the data folder in which a copy is restored.
 const PROOF_FOLDER: &str = "replica-proof";
 
@@ -347,14 +350,7 @@ pub fn fetch_replica(
     point: RestorePoint,
 ) -> anyhow::Result<(PathBuf, PathBuf)> {
     let program = LitestreamProgram::find(&location)?;
-    // Only the location matters for a restore.
     let url = location.url.clone();
-    let settings = ReplicaSettings {
-        location,
-        retention: CONTENT_INTERVAL,
-        snapshot_interval: CONTENT_INTERVAL,
-        ack: ReplicaAck::Local,
-    };
     let folder = data_dir.canonicalize().with_context(|| {
         format!("the data folder {} cannot be used; create it, or name another one with --data-dir", data_dir.display())
     })?;
@@ -362,10 +358,12 @@ pub fn fetch_replica(
     let file = prepare_scratch_file(&folder)?;
     let mut files = ReplicaFiles::in_folder(data_dir)?;
     files.configuration = folder.join("litestream.yml");
-    let fetched = write_configuration(&files, &settings).map_err(anyhow::Error::from).and_then(|()| {
-        let restored = program.restore_database(&files, &file, point, &AtomicBool::new(false));
-        restored.map_err(|problem| describe_failed_restore(problem, &url, point))
-    });
+    let fetched = find_restore_location(&program, &files, location)
+        .and_then(|location| Ok(write_location(&files, &location)?))
+        .and_then(|()| {
+            let restored = program.restore_database(&files, &file, point, &AtomicBool::new(false));
+            restored.map_err(|problem| describe_failed_restore(problem, &url, point))
+        });
     fetched.inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
     Ok((folder, file))
 }
@@ -381,6 +379,102 @@ fn describe_failed_restore(problem: ProgramError, url: &str, point: RestorePoint
         ),
         (problem, _) => anyhow::Error::from(problem).context(format!("the replica {url} cannot be restored")),
     }
+}
+
+/// Returns the location of a generation; generation 0 is a replica without a lease.
+pub fn locate_generation(location: &ReplicaLocation, generation: u64) -> ReplicaLocation {
+    if generation == 0 { location.clone() } else { location.in_folder(&generation_folder(generation)) }
+}
+
+/// Returns the newest generation that has something in the replica, from `newest` down, and what it has. A server that was promoted
+/// and lost before its first complete copy was sent has nothing.
+///
+/// # Errors
+/// The replica cannot be read, or no generation has anything.
+pub fn find_newest_content(
+    program: &LitestreamProgram,
+    files: &ReplicaFiles,
+    (location, newest): (&ReplicaLocation, u64),
+    stop: &AtomicBool,
+) -> anyhow::Result<(u64, ReplicaContent)> {
+    for generation in (0..=newest).rev().take(GENERATIONS_SEARCHED) {
+        write_location(files, &locate_generation(location, generation))?;
+        let content = program.read_content(files, stop)?;
+        if content.files > 0 {
+            return Ok((generation, content));
+        }
+    }
+    anyhow::bail!("the replica at {} is empty", location.url)
+}
+
+/// Writes a settings file that only says where the replica is.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_location(files: &ReplicaFiles, location: &ReplicaLocation) -> std::io::Result<()> {
+    let settings = ReplicaSettings {
+        location: location.clone(),
+        retention: CONTENT_INTERVAL,
+        snapshot_interval: CONTENT_INTERVAL,
+        ack: ReplicaAck::Local,
+    };
+    write_configuration(files, &settings)
+}
+
+/// Returns the location that a restore reads: with a lease, the newest generation that has something.
+fn find_restore_location(
+    program: &LitestreamProgram,
+    files: &ReplicaFiles,
+    location: ReplicaLocation,
+) -> anyhow::Result<ReplicaLocation> {
+    if !location.lease {
+        return Ok(location);
+    }
+    let storage = LeaseStorage::open(&location).map_err(|problem| anyhow::anyhow!(problem))?;
+    let newest = storage.read()?.map_or(0, |object| object.record.generation);
+    let (generation, _) = find_newest_content(program, files, (&location, newest), &AtomicBool::new(false))?;
+    Ok(locate_generation(&location, generation))
+}
+
+/// What is stored next to a fenced database.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FencedRecord {
+    /// Generation of the database.
+    pub generation: u64,
+    /// Newest event that the later generations have, too. `None` if the other server had not recorded it yet.
+    pub common_event: Option<i64>,
+    /// Generation of the server that was promoted.
+    pub promoted: u64,
+}
+
+/// Path of the record of a fenced database.
+pub fn fenced_record_path(file: &Path) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(".json");
+    path.into()
+}
+
+/// Moves the database of the folder aside, because another server was promoted, and stores what `rollcall fenced report` needs.
+/// Afterwards the folder can become a standby. Returns the new path of the database, if there was one.
+///
+/// # Errors
+/// A server uses the folder, or a file cannot be moved.
+pub fn fence_folder(data_dir: &Path, lease: &LeaseRecord) -> anyhow::Result<Option<PathBuf>> {
+    if let Ok(files) = ReplicaFiles::in_folder(data_dir) {
+        // A Litestream of a server that was killed would write into the moved file.
+        end_earlier_process(&files)?;
+    }
+    let generation = FolderRole::read(data_dir)?.map_or(0, |role| role.generation);
+    let fenced = backups::fence_database(data_dir)?;
+    if let Some(file) = &fenced {
+        let common_event = lease.find_common_event(generation);
+        let record = FencedRecord { generation, common_event, promoted: lease.generation };
+        fs::write(fenced_record_path(file), serde_json::to_vec(&record)?)?;
+        tracing::error!(file = %file.display(), generation, promoted = lease.generation, "THIS SERVER IS FENCED");
+    }
+    forget_replaced_database(data_dir)?;
+    FolderRole::remove(data_dir)?;
+    Ok(fenced)
 }
 
 /// Removes what Litestream has stored about a database that a restore has replaced: it begins with a complete copy of the new one.

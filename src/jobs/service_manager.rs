@@ -43,6 +43,15 @@ impl StopSignals {
     }
 }
 
+/// Sends watchdog notifications of a standby, which has no writer, while its event loop runs.
+pub async fn send_standby_pings() {
+    let Some(timeout) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        send_states(&[NotifyState::Watchdog]);
+        tokio::time::sleep(timeout / PINGS_PER_TIMEOUT).await;
+    }
+}
+
 /// Sends watchdog notifications while the writer responds, if the service manager requests them. Without them the
 /// service manager restarts the server.
 pub async fn send_watchdog_pings(store: Store) {

@@ -15,6 +15,10 @@ pub use crate::store::engine::backup::scheduled::{
     ScheduledBackup, find_newest_of as find_newest_backup_of, find_newest_time as find_newest_backup_time,
     list_backups as list_scheduled_backups,
 };
+pub use crate::store::engine::backup::takeover::{
+    FolderLock, complete_promotion, discard_promoted_copy, fence_database, has_database, has_promoted_copy,
+    list_fenced_events, lock_data_folder, prepare_promotion, reserve_copy,
+};
 pub use crate::store::engine::backup::{
     BackupError, BackupOptions, RestoreOptions, RestoreOutcome, WrittenBackup, restore_backup, verify_backup,
     write_backup,
@@ -24,6 +28,7 @@ pub use crate::store::engine::files::DATABASE_NAME;
 pub use crate::store::engine::integrity::log_scan::{AcceptedLoss, accept_loss};
 pub use crate::store::engine::integrity::{CheckDepth, check_database, check_pages};
 use crate::store::tables::audit::{self, NewAuditEntry};
+pub use crate::store::tables::fenced_events::FencedEvent;
 use crate::store::{Store, Tx};
 
 /// How the names of copies in the data folder begin.

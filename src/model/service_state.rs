@@ -23,6 +23,8 @@ named_enum! {
         Stalled = "stalled",
         /// The write-ahead log cannot be checkpointed.
         CheckpointFailing = "checkpoint_failing",
+        /// This server does not hold the lease of its replica.
+        LeaseLost = "lease_lost",
     }
 }
 
@@ -40,6 +42,7 @@ impl ReadOnlyCause {
             Self::CheckpointFailing => {
                 "The write-ahead log cannot be checkpointed and would grow until the disk is full."
             }
+            Self::LeaseLost => "This server does not hold the lease of its replica, so another one may accept writes.",
         }
     }
 
@@ -57,6 +60,9 @@ impl ReadOnlyCause {
             Self::Stalled => "Check the disk: the server continues when it responds.",
             Self::CheckpointFailing => {
                 "Check the disk and the log of the server: the server continues after the next checkpoint."
+            }
+            Self::LeaseLost => {
+                "Check the object storage of the replica and the network: the server continues when it has written the lease again."
             }
         }
     }
@@ -113,6 +119,8 @@ pub struct StoreObservations {
     pub stalled_for: Duration,
     /// The last checkpoints failed.
     pub is_checkpoint_failing: bool,
+    /// The server needs a lease, and does not hold it.
+    pub is_lease_lost: bool,
 }
 
 /// Decides the state. If several causes hold, the one wins that needs the operator most: a write into a wrong file is
@@ -125,6 +133,7 @@ pub fn decide_state(seen: &StoreObservations) -> ServiceState {
         (seen.is_disk_full, ReadOnlyCause::DiskFull),
         (seen.stalled_for >= STALL_MAX, ReadOnlyCause::Stalled),
         (seen.is_checkpoint_failing, ReadOnlyCause::CheckpointFailing),
+        (seen.is_lease_lost, ReadOnlyCause::LeaseLost),
     ];
     let first = causes.into_iter().find(|(holds, _)| *holds);
     first.map_or(ServiceState::Ready, |(_, cause)| ServiceState::ReadOnly(cause))
@@ -142,6 +151,7 @@ mod tests {
             is_disk_full: true,
             stalled_for: STALL_MAX,
             is_checkpoint_failing: true,
+            is_lease_lost: true,
         };
         let mut decided = vec![decide_state(&seen)];
         seen.file = FileSighting::Replaced;
@@ -155,6 +165,8 @@ mod tests {
         seen.stalled_for = STALL_MAX.saturating_sub(Duration::from_millis(1));
         decided.push(decide_state(&seen));
         seen.is_checkpoint_failing = false;
+        decided.push(decide_state(&seen));
+        seen.is_lease_lost = false;
         assert_eq!(decided, ReadOnlyCause::ALL.map(ServiceState::ReadOnly));
         assert_eq!(decide_state(&seen), ServiceState::Ready);
         assert_eq!(decide_state(&StoreObservations::default()), ServiceState::Ready);

@@ -115,8 +115,13 @@ mod tests {
 
     fn settings(url: &str) -> ReplicaSettings {
         let access_key = Some(("AKIA".to_owned(), Some("hunter2".to_owned())));
-        let location =
-            ReplicaLocation { url: url.to_owned(), access_key, sftp_key: Some("/k/id".into()), program: None };
+        let location = ReplicaLocation {
+            url: url.to_owned(),
+            access_key,
+            sftp_key: Some("/k/id".into()),
+            lease: false,
+            program: None,
+        };
         ReplicaSettings {
             location,
             retention: Duration::from_hours(168),

@@ -6,15 +6,21 @@
 
 mod configuration;
 mod control;
+mod follower;
 mod lag;
+pub mod lease;
 mod log_lines;
+pub mod object_store;
 mod program;
+mod standby;
 mod status;
 mod supervisor;
 
 pub use configuration::{CONTROL_SOCKET, ReplicaFiles, write_configuration};
 pub use control::{ControlError, ControlSocket};
+pub use follower::{Follower, copy_path, read_copied_transaction, remove_other_copies};
 pub use lag::LagClock;
 pub use program::{LitestreamProgram, ProgramError, ReplicaContent, RestorePoint};
+pub use standby::{StandbyFigures, StandbyPhase, StandbyStatus};
 pub use status::{ProcessState, ProofResult, ReplicaFigures, ReplicaStatus};
-pub use supervisor::Supervisor;
+pub use supervisor::{Supervisor, end_earlier_process};

@@ -26,6 +26,8 @@ const OUTPUT_MAX_BYTES: u64 = 64 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest time of a command that only reads a list.
 const LIST_MAX: Duration = Duration::from_mins(2);
+/// How often a copy that follows looks for changes.
+const FOLLOW_INTERVAL: &str = "1s";
 /// Level of the complete copies in a list of files.
 const SNAPSHOT_LEVEL: u64 = 9;
 /// What `litestream restore` reports if there is no complete copy.
@@ -100,14 +102,17 @@ pub struct ReplicaContent {
     pub oldest: Option<i64>,
     /// Time of the newest file.
     pub newest: Option<i64>,
+    /// Number of the last transaction; 0 if there are no files.
+    pub last_transaction: u64,
 }
 
 /// One file of `litestream ltx -json`.
 #[derive(Debug, Deserialize)]
 struct ReplicaFile {
     level: u64,
-    /// First transaction, in hexadecimal digits.
+    /// First and last transaction, in hexadecimal digits.
     min_txid: String,
+    max_txid: String,
     size: u64,
     /// RFC 3339, in whole seconds.
     timestamp: String,
@@ -146,6 +151,16 @@ impl LitestreamProgram {
     pub(super) fn replicate_command(&self, files: &ReplicaFiles) -> Command {
         let mut command = self.command("replicate");
         command.args(["-config".as_ref(), files.configuration.as_os_str(), "-no-expand-env".as_ref()]);
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The command that restores the newest state into a new file, and writes new changes into it until it gets SIGTERM.
+    pub(super) fn follow_command(&self, files: &ReplicaFiles, copy: &Path) -> Command {
+        let mut command = self.command("restore");
+        command.args(["-config".as_ref(), files.configuration.as_os_str(), "-no-expand-env".as_ref()]);
+        command.args(["-f", "-follow-interval", FOLLOW_INTERVAL]);
+        command.args(["-o".as_ref(), copy.as_os_str()]).arg(&files.database);
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -297,7 +312,9 @@ fn describe_error(problem: impl std::fmt::Display) -> String {
 fn parse_content(output: &[u8]) -> Result<ReplicaContent, String> {
     let files: Vec<ReplicaFile> = serde_json::from_slice(output).map_err(describe_error)?;
     let mut times = Vec::with_capacity(files.len());
+    let mut last_transaction = 0;
     for file in &files {
+        last_transaction = last_transaction.max(u64::from_str_radix(&file.max_txid, 16).map_err(describe_error)?);
         let time = file.timestamp.parse::<Timestamp>().map_err(describe_error)?;
         // The first transaction is a complete copy, too.
         let is_complete = file.level == SNAPSHOT_LEVEL || file.min_txid.trim_start_matches('0') == "1";
@@ -308,6 +325,7 @@ fn parse_content(output: &[u8]) -> Result<ReplicaContent, String> {
         bytes: files.iter().map(|file| file.size).sum(),
         oldest: times.iter().filter(|(is_complete, _)| *is_complete).map(|(_, time)| *time).min(),
         newest: times.iter().map(|(_, time)| *time).max(),
+        last_transaction,
     })
 }
 
@@ -320,7 +338,7 @@ mod tests {
     fn location(program: Option<&Path>) -> ReplicaLocation {
         let program = program.map(Path::to_owned);
         let access_key = Some(("id".to_owned(), Some("secret".to_owned())));
-        ReplicaLocation { url: "file:///r".to_owned(), access_key, sftp_key: None, program }
+        ReplicaLocation { url: "file:///r".to_owned(), access_key, sftp_key: None, lease: false, program }
     }
 
     fn script(folder: &Path, text: &str) -> PathBuf {
@@ -379,7 +397,7 @@ mod tests {
             {"level": 9, "min_txid": "1", "max_txid": "9", "size": 6000, "timestamp": "2026-11-30T11:00:00Z"}
         ]"#;
         let content = parse_content(list).unwrap();
-        assert_eq!((content.files, content.bytes), (3, 11_100));
+        assert_eq!((content.files, content.bytes, content.last_transaction), (3, 11_100, 9));
         assert_eq!(content.newest.unwrap() - content.oldest.unwrap(), 3_600_000);
         let first = br#"[{"level": 0, "min_txid": "0001", "max_txid": "0001", "size": 9, "timestamp": "2026-11-30T10:00:05Z"}]"#;
         assert!(parse_content(first).unwrap().oldest.is_some());

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{self, Millis};
 use crate::named_enum::named_enum;
 use crate::replica::lag::LagClock;
+use crate::replica::lease::LeaseView;
 use crate::replica::program::ReplicaContent;
 
 named_enum! {
@@ -58,6 +59,8 @@ pub struct ReplicaFigures {
     pub content: Option<ReplicaContent>,
     /// The last proof.
     pub proof: Option<ProofResult>,
+    /// The lease; `None` if the server needs none.
+    pub lease: Option<LeaseView>,
 }
 
 /// The status of the replica of this server.

@@ -130,7 +130,7 @@ fn start_process(
     Ok(process)
 }
 
-fn write_pid(path: &Path, pid: u32) -> io::Result<()> {
+pub(super) fn write_pid(path: &Path, pid: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(pid.to_string().as_bytes())
 }
@@ -217,7 +217,10 @@ fn send_last_changes(files: &ReplicaFiles) {
 }
 
 /// Ends a process that a server has left which was killed: two of them would disturb each other. It sends its last changes first.
-fn end_earlier_process(files: &ReplicaFiles) -> io::Result<()> {
+///
+/// # Errors
+/// It does not end.
+pub fn end_earlier_process(files: &ReplicaFiles) -> io::Result<()> {
     let Ok(text) = fs::read_to_string(&files.pid) else { return Ok(()) };
     let pid = text.trim().parse().ok().and_then(Pid::from_raw).filter(|pid| is_own_process(*pid, &files.configuration));
     if let Some(pid) = pid {

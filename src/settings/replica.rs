@@ -54,6 +54,11 @@ pub struct ReplicaLocationArgs {
     )]
     sftp_key: Option<PathBuf>,
 
+    /// Accept writes only while this server holds a lease next to the replica, which must be at an s3:// URL: for a standby that can
+    /// be promoted
+    #[arg(id = "replica_lease", long = "replica-lease", env = "ROLLCALL_REPLICA_LEASE", requires = "replica_url")]
+    lease: bool,
+
     /// Program of Litestream 0.5.17 or newer; default: `litestream` in PATH
     #[arg(id = "replica_program", long = "replica-program", value_name = "FILE", env = "ROLLCALL_REPLICA_PROGRAM")]
     program: Option<PathBuf>,
@@ -99,6 +104,8 @@ pub struct ReplicaLocation {
     pub access_key: Option<(String, Option<String>)>,
     /// Private SSH key.
     pub sftp_key: Option<PathBuf>,
+    /// Whether a lease next to the replica decides which server accepts writes.
+    pub lease: bool,
     /// Program of Litestream; `None`: `litestream` in `PATH`.
     pub program: Option<PathBuf>,
 }
@@ -135,8 +142,31 @@ impl ReplicaLocationArgs {
             url: self.url.clone()?,
             access_key: self.access_key_id.clone().map(|id| (id, self.secret_access_key.clone())),
             sftp_key: self.sftp_key.clone(),
+            lease: self.lease,
             program: self.program.clone(),
         })
+    }
+
+    /// The same flags with another URL.
+    pub(crate) fn with_url(&self, url: Option<&String>) -> Self {
+        Self { url: url.or(self.url.as_ref()).cloned(), ..self.clone() }
+    }
+}
+
+impl ReplicaLocation {
+    /// The location of a folder in it.
+    #[must_use]
+    pub fn in_folder(&self, name: &str) -> Self {
+        let (path, query) = match self.url.split_once('?') {
+            Some((path, query)) => (path, format!("?{query}")),
+            None => (self.url.as_str(), String::new()),
+        };
+        Self { url: format!("{}/{name}{query}", path.trim_end_matches('/')), ..self.clone() }
+    }
+
+    /// Whether it is in an object storage, which can have a lease.
+    pub fn is_object_storage(&self) -> bool {
+        self.url.starts_with("s3://")
     }
 }
 
@@ -152,7 +182,7 @@ impl ReplicaContentArgs {
 ///
 /// # Errors
 /// The sentence says what to change.
-fn parse_replica_url(text: &str) -> Result<String, String> {
+pub(crate) fn parse_replica_url(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.len() > URL_MAX_BYTES {
         return Err(format!("it is longer than {URL_MAX_BYTES} bytes"));
@@ -193,6 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_a_location_is_in_front_of_the_parameters() {
+        let of = |url: &str| ReplicaLocation {
+            url: url.to_owned(),
+            access_key: None,
+            sftp_key: None,
+            lease: false,
+            program: None,
+        };
+        assert_eq!(of("s3://b/x/?region=r").in_folder("g000002").url, "s3://b/x/g000002?region=r");
+        assert_eq!(of("s3://b").in_folder("g000002").url, "s3://b/g000002");
+        assert!(of("s3://b").is_object_storage() && !of("file:///b").is_object_storage());
+    }
+
+    #[test]
     fn other_urls_are_refused_with_the_fix() {
         for (given, expected) in [
             ("", "s3://"),
@@ -217,6 +261,7 @@ mod tests {
             access_key_id: Some("id".to_owned()),
             secret_access_key: Some("hunter2".to_owned()),
             sftp_key: None,
+            lease: false,
             program: None,
         };
         let location = args.location().unwrap();

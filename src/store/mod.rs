@@ -45,6 +45,7 @@ use crate::store::engine::writer::Writer;
 use crate::store::recent_use::RecentUse;
 pub use crate::store::replication::LogReplicator;
 use crate::store::replication::confirmation::Confirmer;
+pub use crate::store::write_permit::WritePermit;
 
 /// Age of the oldest waiting write from which the store is under pressure.
 const PRESSURE_AGE: Duration = Duration::from_millis(500);
@@ -92,6 +93,8 @@ pub(crate) struct SharedState {
     changes: AtomicU64,
     /// The program that copies the write-ahead log, if the database is replicated.
     replicator: OnceLock<Arc<dyn LogReplicator>>,
+    /// Until when writes are accepted, if the server needs a lease.
+    permit: OnceLock<Arc<WritePermit>>,
     /// Set if a write is acknowledged only after it is in the replica.
     confirmer: OnceLock<Confirmer>,
     /// Changes with each commit that published events.
@@ -125,6 +128,7 @@ impl SharedState {
             access_changes: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             replicator: OnceLock::new(),
+            permit: OnceLock::new(),
             confirmer: OnceLock::new(),
             events: watch::Sender::new(0),
             counters: statistics::WriterCounters::default(),
@@ -231,6 +235,9 @@ impl Store {
             shared.service.watch_files(&shared.files);
             monitor::start_monitor(&shared)?;
         }
+        if access != OpenMode::Serve {
+            connection::leave_log_to_replication(&connection);
+        }
         let checkpointer = if access == OpenMode::Serve { Some(Checkpointer::start(&shared)?) } else { None };
         let writer = Writer::start(connection, Arc::clone(&shared), queue_limit, checkpointer)?;
         let store = Self::with_writer(writer, shared, lock);
@@ -239,9 +246,6 @@ impl Store {
         }
         Ok(store)
     }
-        if access != OpenMode::Serve {
-            connection::leave_log_to_replication(&connection);
-        }
 
     fn with_writer(writer: Writer, shared: Arc<SharedState>, lock: Option<ServerLock>) -> Self {
         Self {
@@ -543,3 +547,4 @@ pub mod simulation;
 pub mod tables;
 #[cfg(test)]
 mod tests;
+mod write_permit;

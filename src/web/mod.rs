@@ -25,6 +25,7 @@ pub mod required_permission;
 pub mod scim;
 pub mod sign_in_failures;
 pub mod sso_provider;
+pub mod standby;
 pub mod state;
 mod undeclared_log;
 mod usage;

@@ -20,10 +20,11 @@ use crate::management::idempotency::RunningCalls;
 use crate::model::rights::AccessRights;
 use crate::outgoing::OutgoingRules;
 use crate::provisioning::scope::{self, Scope, TokenRow};
+use crate::replica::lease::{LeaseStatus, LeaseView};
 use crate::replica::{ReplicaFigures, ReplicaStatus};
 use crate::scim::cursor::CursorSecret;
 use crate::settings::Settings;
-use crate::store::{Snapshot, Store};
+use crate::store::{Snapshot, Store, WritePermit};
 use crate::tls::CertificateExpiry;
 use crate::web::login_throttle::LoginThrottle;
 use crate::web::manual_backup::ManualBackup;
@@ -127,6 +128,8 @@ pub struct ServerContext {
     pub outgoing: OutgoingRules,
     /// Status of the replica, if the database is replicated.
     pub replica: OnceLock<Arc<ReplicaStatus>>,
+    /// The lease and until when it is held, if the server needs one.
+    pub lease: OnceLock<(Arc<LeaseStatus>, Arc<WritePermit>)>,
 }
 
 impl ServerContext {
@@ -142,12 +145,19 @@ impl ServerContext {
             stopping,
             outgoing,
             replica: OnceLock::new(),
+            lease: OnceLock::new(),
         }
+    }
+
+    /// Returns what is known about the lease; `None` if the server needs none.
+    fn read_lease(&self) -> Option<LeaseView> {
+        let (status, permit) = self.lease.get()?;
+        Some(LeaseView { is_held: permit.is_valid(), ..status.read() })
     }
 
     /// Returns what is known about the replica; `None` if the database is not replicated.
     pub fn read_replica(&self) -> Option<ReplicaFigures> {
-        self.replica.get().map(|status| status.read_figures())
+        self.replica.get().map(|status| ReplicaFigures { lease: self.read_lease(), ..status.read_figures() })
     }
 
     /// Returns the current public URL, without a trailing slash.

@@ -140,9 +140,7 @@ impl App {
         let mut arguments = vec!["configuration", "create", "--account", account, "--output", "json"];
         arguments.extend(how);
         let made: Value = serde_json::from_slice(&self.succeeds(&arguments)).unwrap();
-        let text = |name: &str| made[name].as_str().unwrap_or_else(|| panic!("{name} in {made}")).to_owned();
-        let base = format!("/directory/resources/scim/v2.0/{}", text("id"));
-        Client { address: self.address, id: text("id"), token: text("token"), base, url: text("provisioningUrl") }
+        Client::of_configuration(self.address, &made)
     }
 
     /// Runs a command on the server's data directory.
@@ -200,7 +198,7 @@ pub(crate) fn wait_for_snapshots() {
     std::thread::sleep(std::time::Duration::from_millis(20));
 }
 
-fn new_account() -> String {
+pub(crate) fn new_account() -> String {
     static ACCOUNTS: AtomicU32 = AtomicU32::new(1);
     format!("account-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed))
 }
@@ -276,6 +274,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// A client for what `configuration create --output json` printed.
+    pub(crate) fn of_configuration(address: SocketAddr, made: &Value) -> Self {
+        let text = |name: &str| made[name].as_str().unwrap_or_else(|| panic!("{name} in {made}")).to_owned();
+        let base = format!("/directory/resources/scim/v2.0/{}", text("id"));
+        Self { address, id: text("id"), token: text("token"), base, url: text("provisioningUrl") }
+    }
+
     /// The same client for another address, for example after a restart.
     pub(crate) fn at(&self, address: SocketAddr) -> Self {
         Self { address, ..self.clone() }

@@ -9,6 +9,7 @@ mod page_copy;
 mod replaced_database;
 mod restore;
 pub mod scheduled;
+pub mod takeover;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;

@@ -335,6 +335,10 @@ impl WriterThread {
         }
         write_pending_usage(connection, &pending.usage)?;
         write_pending_windows(connection, &pending.windows)?;
+        // The time of the lease can have ended meanwhile.
+        if !self.shared.has_permit() {
+            return Ok(BatchOutcome::Failed(BatchFailure::Refused(ReadOnlyCause::LeaseLost)));
+        }
         let start = clock::read_instant();
         let committed = execute_statement(connection, "COMMIT");
         // In front of the results: who gets one reads what was written.
@@ -345,7 +349,8 @@ impl WriterThread {
             return Err(error);
         }
         // What was committed to a file that no path leads to is not acknowledged.
-        if !self.shared.is_file_unmoved() {
+        // Neither is a commit that took longer than the lease.
+        if !self.shared.is_file_unmoved() || !self.shared.has_permit() {
             return Ok(BatchOutcome::Failed(BatchFailure::Unknown));
         }
         if connection.total_changes() != changes {
@@ -465,6 +470,7 @@ impl WriterThread {
     /// Checkpoints the log, so that a single file is left. After damage the files stay as they are: the index of this process
     /// and the log may not fit together, and a checkpoint would copy wrong pages into the database.
     pub(crate) fn checkpoint_and_close(mut self) {
+        let is_command = self.checkpointer.is_none();
         drop(self.checkpointer.take());
         let Some(connection) = self.connection.take() else {
             return;
@@ -492,7 +498,6 @@ impl WriterThread {
     }
 }
 
-        let is_command = self.checkpointer.is_none();
 /// Commits a change of one row.
 fn commit_marker_row(connection: &Connection) -> rusqlite::Result<()> {
     if !connection.is_autocommit() {

@@ -86,9 +86,8 @@ where
     fn send_result(self: Box<Self>, verdict: WriteVerdict) {
         let result = match (verdict, self.result) {
             (WriteVerdict::RolledBack(error), _) | (WriteVerdict::Failed(error), None | Some(Ok(_))) => Err(error),
-            (WriteVerdict::Failed(_), Some(Err(own))) => Err(own),
             (WriteVerdict::Unconfirmed, None | Some(Ok(_))) => Err(Error::new(Reason::NotReplicated)),
-            (WriteVerdict::Unconfirmed, Some(Err(own))) => Err(own),
+            (WriteVerdict::Failed(_) | WriteVerdict::Unconfirmed, Some(Err(own))) => Err(own),
             (WriteVerdict::Committed, result) => result.unwrap_or(Err(Error::new(Reason::ServerBusy))),
         };
         self.ticket.answer(result);
@@ -146,7 +145,15 @@ impl Writer {
         let (sender, receiver) = oneshot::channel();
         // If the caller drops the future, the write still runs.
         self.send((owner, isolation), job, ResultSender::Task(sender))?;
-        receiver.await.unwrap_or_else(|_| Err(self.lost_write_error()))
+        self.check_permit(receiver.await.unwrap_or_else(|_| Err(self.lost_write_error())))
+    }
+
+    /// Refuses a success that arrives after the end of the lease: another server may have accepted writes meanwhile.
+    fn check_permit<T>(&self, result: Result<T>) -> Result<T> {
+        if result.is_ok() && !self.shared.has_permit() {
+            return Err(Error::new(Reason::WriteOutcomeUnknown));
+        }
+        result
     }
 
     /// Sends a write that changes nothing. Returns true when it completes, even with an error.
@@ -177,7 +184,7 @@ impl Writer {
     {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.send((owner, isolation), job, ResultSender::Thread(sender))?;
-        receiver.recv().unwrap_or_else(|_| Err(self.lost_write_error()))
+        self.check_permit(receiver.recv().unwrap_or_else(|_| Err(self.lost_write_error())))
     }
 
     fn send<T, F>(&self, (owner, isolation): (WorkOwner, Isolation), job: F, sender: ResultSender<T>) -> Result<()>

@@ -38,6 +38,16 @@ pub(crate) fn declares_checksums(header: &[u8]) -> bool {
     header.get(RESERVED_AT).is_some_and(|reserved| usize::from(*reserved) == RESERVED_BYTES)
 }
 
+/// Returns the page size of a database whose pages have checksums, from its header. `None` if they have none.
+pub fn find_checked_page_size(header: &[u8]) -> Option<usize> {
+    (is_database_header(header) && declares_checksums(header)).then(|| read_page_size(header))
+}
+
+/// Whether the first page of a database is as it was written.
+pub fn is_first_page_valid(page: &[u8]) -> bool {
+    is_page_valid(page, 1)
+}
+
 /// Returns the page size in the header of a database.
 pub(crate) fn read_page_size(header: &[u8]) -> usize {
     match header.get(16..18) {

@@ -14,7 +14,10 @@ mod file;
 mod unused_space;
 mod vfs;
 
-pub use checksum::{FRAME_HEADER_BYTES, LOG_HEADER_BYTES, LogChecksum, RESERVED_BYTES, is_lock_page};
+pub use checksum::{
+    FRAME_HEADER_BYTES, LOG_HEADER_BYTES, LogChecksum, RESERVED_BYTES, find_checked_page_size, is_first_page_valid,
+    is_lock_page,
+};
 pub use file::take_last_damage;
 pub use vfs::{
     RawPage, accept_foreign_page, accept_foreign_pages, expect_no_checksums, has_checksums, read_raw_page, register,

@@ -110,7 +110,9 @@ impl Confirmer {
                 waiting = in_time;
                 if !late.is_empty() {
                     self.note_failure(late.iter().map(|results| results.writes.len()).sum());
-                    late.into_iter().for_each(|results| send(results.writes, Confirmation::Unconfirmed));
+                    for results in late {
+                        send(results.writes, Confirmation::Unconfirmed);
+                    }
                 }
                 if waiting.is_empty() && self.lock().is_closing {
                     return;

@@ -35,7 +35,19 @@ pub type FeedId = [u8; FEED_ID_BYTES];
 /// Stores in a restored file that its feed must continue after `replaced_highest`, the highest number of the replaced
 /// database, and after its own highest number.
 pub(crate) fn record_gap(restored: &Connection, replaced_highest: i64) -> rusqlite::Result<()> {
-    let next = find_highest_number(restored)?.max(replaced_highest).saturating_add(GAP_SIZE);
+    record_next(restored, find_highest_number(restored)?.max(replaced_highest).saturating_add(GAP_SIZE))
+}
+
+/// Stores in a copy that its feed must continue after so many gaps: one for each server that may have continued after the same
+/// number, this one included.
+pub(crate) fn record_gaps(copy: &Connection, gaps: i64) -> rusqlite::Result<()> {
+    record_next(copy, find_highest_number(copy)?.saturating_add(GAP_SIZE.saturating_mul(gaps)))
+}
+
+fn record_next(restored: &Connection, next: i64) -> rusqlite::Result<()> {
+    // A restore in front of a promotion may know of higher numbers.
+    let recorded = read_value(restored, PENDING_KEY)?.and_then(|text| text.parse().ok());
+    let next = recorded.map_or(next, |recorded: i64| recorded.max(next));
     restored.execute(
         "INSERT INTO instance (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         params![PENDING_KEY, next.to_string()],

@@ -14,6 +14,7 @@ pub mod directory;
 pub mod events;
 pub mod feed_gap;
 pub mod feed_positions;
+pub mod fenced_events;
 pub mod held_changes;
 pub mod holds;
 pub mod idempotency;

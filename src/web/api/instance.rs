@@ -101,8 +101,8 @@ impl UpdateBrandingBody {
 #[serde(rename_all = "camelCase")]
 #[schema(as = ServiceStatus)]
 pub(super) struct ServiceStatusResponse {
-    /// `ready`, or why writes are rejected: `file_missing`, `file_replaced`, `damaged`, `disk_full`, `stalled` or
-    /// `checkpoint_failing`
+    /// `ready`, or why writes are rejected: `file_missing`, `file_replaced`, `damaged`, `disk_full`, `stalled`,
+    /// `checkpoint_failing` or `lease_lost`
     state: &'static str,
     /// The cause in one sentence
     #[schema(required)]

@@ -36,6 +36,15 @@ impl MetricsAccess {
         Self { token: token.map(secret::digest_text), started: clock::current_millis() }
     }
 
+    /// The response to a request without the required token: 401. `None` if it has it.
+    pub fn refuse(&self, headers: &HeaderMap) -> Option<HttpResponse> {
+        if self.accepts(headers) {
+            return None;
+        }
+        let challenge = (header::WWW_AUTHENTICATE, "Bearer");
+        Some(HttpResponse::Unauthorized().insert_header(challenge).body("send the token of --metrics-token\n"))
+    }
+
     /// Returns whether the headers contain the required token.
     fn accepts(&self, headers: &HeaderMap) -> bool {
         let Some(expected) = &self.token else { return true };
@@ -47,9 +56,8 @@ impl MetricsAccess {
 
 /// `GET /metrics`: returns the metrics; 401 without the required token.
 pub async fn serve_metrics(request: HttpRequest, ask: Data<MetricsAccess>, state: Data<AppState>) -> HttpResponse {
-    if !ask.accepts(request.headers()) {
-        let challenge = (header::WWW_AUTHENTICATE, "Bearer");
-        return HttpResponse::Unauthorized().insert_header(challenge).body("send the token of --metrics-token\n");
+    if let Some(refused) = ask.refuse(request.headers()) {
+        return refused;
     }
     let mut registry = Registry::default();
     registry.register_collector(Box::new(collect_metrics(&state, ask.started).await));

@@ -315,7 +315,11 @@ impl MetricsSnapshot {
         let help = "When the replica was restored and checked for the last time";
         writer.seconds("rollcall_replica_proof_timestamp_seconds", help, proof.map(|proof| proof.at))?;
         let help = "1 if the replica was good when it was restored for the last time, else 0";
-        writer.count("rollcall_replica_proof_good", help, proof.map(|proof| proof.finding.is_none().into()))
+        writer.count("rollcall_replica_proof_good", help, proof.map(|proof| proof.finding.is_none().into()))?;
+        let lease = replica.lease.as_ref();
+        let help = "1 while this server holds the lease and accepts writes, else 0";
+        writer.count("rollcall_lease_held", help, lease.map(|lease| lease.is_held.into()))?;
+        writer.count("rollcall_lease_generation", "Generation of this server", lease.map(|lease| lease.generation))
     }
 
     fn encode_process(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {

@@ -18,6 +18,7 @@ mod settings;
 mod setup;
 mod sign_in;
 mod simulation;
+pub mod standby;
 mod texts;
 mod time_zone;
 mod timestamps;

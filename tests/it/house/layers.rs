@@ -51,7 +51,7 @@ const EDGES: &[&str] = &["scim", "api", "portal"];
 const OUTSIDE_THE_TABLES: &[&str] = &["web", "jobs", "cli", "doctor", "delivery", "server"];
 
 /// What those modules may name of the store.
-const STORE_NAMES: &[&str] = &["Store", "Tx", "Snapshot", "OpenError", "WorkOwner", "LogReplicator"];
+const STORE_NAMES: &[&str] = &["Store", "Tx", "Snapshot", "OpenError", "WorkOwner", "LogReplicator", "WritePermit"];
 
 fn row_of(module: &[String]) -> Option<u8> {
     let path = module.join("::");

@@ -3,6 +3,7 @@
 
 mod acknowledgement;
 mod litestream;
+mod machines;
 
 use std::path::Path;
 use std::process::Command;
@@ -184,15 +185,6 @@ fn a_replica_has_every_acknowledged_write_after_a_stop_and_the_feed_leaps() {
     assert_eq!(names(&client.at(third.address)), [created, more].concat());
 }
 
-#[test]
-fn the_state_of_a_time_is_restored() {
-    if !litestream::is_here() {
-        return;
-    }
-    let folders = ReplicaFolders::new();
-    let mut app = folders.start();
-    let client = app.configuration("other");
-    let mut states: Vec<(String, Vec<String>)> = Vec::new();
 /// A command writes from a process of its own. Its end must not cut the log, which Litestream has not read yet.
 #[test]
 fn what_commands_write_is_in_the_replica() {
@@ -222,6 +214,15 @@ fn what_commands_write_is_in_the_replica() {
     }
 }
 
+#[test]
+fn the_state_of_a_time_is_restored() {
+    if !litestream::is_here() {
+        return;
+    }
+    let folders = ReplicaFolders::new();
+    let mut app = folders.start();
+    let client = app.configuration("other");
+    let mut states: Vec<(String, Vec<String>)> = Vec::new();
     let mut created = Vec::new();
     for round in 0..3 {
         created.extend(create_users(&client, &format!("r{round}-"), 5));

@@ -91,7 +91,7 @@ pub fn restore_backup(data_dir: &Path, file: &Path, options: RestoreOptions) -> 
     files.match_folder_owner(&incoming);
     let marked = |error| map_io_error("remove", &files.marker_path(), error);
     marker::remove_other_marker(&files, prepared.id.as_deref()).map_err(marked)?;
-    let previous = rename_previous_database(&files, replaced.loss.is_none())?.or(replaced.renamed);
+    let previous = rename_previous_database(&files, replaced.loss.is_none(), "replaced")?.or(replaced.renamed);
     rename_file(&incoming, &files.database)?;
     sync_directory(&files.directory)?;
     if let Some(Err(error)) = prepared.id.map(|id| marker::write_marker(&files, &id)) {
@@ -193,8 +193,12 @@ fn map_copy_error(error: BackupError) -> BackupError {
 }
 
 /// Renames the current database, together with its write-ahead log if that is not complete or cannot be checkpointed.
-/// Returns the new name.
-fn rename_previous_database(files: &DataFiles, is_complete: bool) -> BackupResult<Option<PathBuf>> {
+/// Returns the new name, which contains `kind` and the time.
+pub(super) fn rename_previous_database(
+    files: &DataFiles,
+    is_complete: bool,
+    kind: &str,
+) -> BackupResult<Option<PathBuf>> {
     let [log, index] = files.log_paths();
     let length = fs::symlink_metadata(&files.database).ok().map(|metadata| metadata.len());
     if length.unwrap_or(0) == 0 && !files.log_holds_pages() {
@@ -202,7 +206,7 @@ fn rename_previous_database(files: &DataFiles, is_complete: bool) -> BackupResul
         [log, index].iter().try_for_each(|path| delete_file(path))?;
         return Ok(None);
     }
-    let previous = find_free_name(files, &format!("replaced-{}", format_stamp(clock::current_millis())));
+    let previous = find_free_name(files, &format!("{kind}-{}", format_stamp(clock::current_millis())));
     if length.is_none() {
         // A log without its database.
         rename_file(&log, &append_suffix(&previous, "-wal"))?;

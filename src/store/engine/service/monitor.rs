@@ -168,6 +168,7 @@ pub(crate) fn refuse_write(cause: ReadOnlyCause) -> Error {
         ReadOnlyCause::DiskFull => Reason::DiskFull,
         ReadOnlyCause::Stalled => Reason::DiskStalled,
         ReadOnlyCause::CheckpointFailing => Reason::CheckpointFailing,
+        ReadOnlyCause::LeaseLost => Reason::LeaseLost,
     })
 }
 
@@ -180,12 +181,18 @@ impl SharedState {
             is_disk_full: self.service.is_disk_full(),
             stalled_for: self.queue.stalled_for(),
             is_checkpoint_failing: self.log.figures().is_failing,
+            is_lease_lost: !self.has_permit(),
         })
     }
 
     /// Why no write at all is accepted. A full disk accepts those that free space, which only the write itself knows.
     pub(crate) fn find_refusal(&self) -> Option<ReadOnlyCause> {
         self.service_state().cause().filter(|cause| *cause != ReadOnlyCause::DiskFull)
+    }
+
+    /// Whether writes may be accepted and acknowledged at this time: always, unless a lease is needed.
+    pub(crate) fn has_permit(&self) -> bool {
+        self.permit.get().is_none_or(|permit| permit.is_valid())
     }
 
     /// Whether the open files are still at their paths, after a commit.

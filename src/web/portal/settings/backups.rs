@@ -64,7 +64,11 @@ impl ReplicaPanel {
                 time: Some(PageTime::from_millis(proof.at)),
             },
         );
-        let facts = vec![
+        let lease = figures.lease.as_ref().map(|lease| {
+            fact(texts::settings::LEASE, texts::settings::describe_lease(lease.is_held, lease.generation))
+        });
+        let mut facts: Vec<ReplicaFact> = lease.into_iter().collect();
+        facts.extend([
             fact(
                 texts::settings::REPLICA_PROCESS,
                 texts::settings::describe_replica_process(figures.process, figures.restarts),
@@ -74,7 +78,7 @@ impl ReplicaPanel {
             fact(texts::settings::REPLICA_SIZE, size),
             at(texts::settings::REPLICA_OLDEST, figures.content.and_then(|content| content.oldest)),
             proof,
-        ];
+        ]);
         let state = doctor::check_replica_lag(figures);
         Self { heading: texts::settings::REPLICA, help: texts::settings::REPLICA_HELP, state, facts }
     }

@@ -2,7 +2,7 @@
 
 use super::labels;
 use crate::model::permission::Permission;
-use crate::replica::ProcessState;
+use crate::replica::{ProcessState, StandbyPhase};
 
 pub(crate) const GENERAL: &str = "General";
 pub(crate) const BRANDING: &str = "Branding";
@@ -99,6 +99,37 @@ pub(crate) const REPLICA_PROCESS: &str = "Litestream";
 pub(crate) const REPLICA_LAG: &str = "Changes not yet copied";
 /// Label of the time at which everything was in the replica.
 pub(crate) const REPLICA_COMPLETE_AT: &str = "Complete at";
+/// Label of the role and the lease.
+pub(crate) const LEASE: &str = "Lease";
+
+/// Whether the server holds the lease.
+pub(crate) fn describe_lease(is_held: bool, generation: u64) -> String {
+    let state = if is_held { "Held: this server is the primary" } else { "Not held: writes are refused" };
+    format!("{state}, generation {generation}")
+}
+
+/// Title of the page of a standby.
+pub(crate) const STANDBY_TITLE: &str = "Standby";
+
+/// What a standby does.
+pub(crate) fn describe_standby_phase(phase: StandbyPhase) -> &'static str {
+    match phase {
+        StandbyPhase::Restoring => "Restores the first copy",
+        StandbyPhase::Following => "Follows the replica",
+        StandbyPhase::Waiting => "Waits for the end of the lease, then takes over",
+        StandbyPhase::Promoting => "Takes over",
+    }
+}
+
+/// How far the copy of a standby is behind the replica.
+pub(crate) fn describe_standby_lag(seconds: Option<u64>) -> String {
+    match seconds {
+        None => "No copy yet".to_owned(),
+        Some(1) => "1 second".to_owned(),
+        Some(seconds) => format!("{seconds} seconds"),
+    }
+}
+
 /// Label of the size.
 pub(crate) const REPLICA_SIZE: &str = "Size";
 /// Label of the oldest state that can be restored.
