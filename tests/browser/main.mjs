@@ -91,6 +91,8 @@ async function setupPages(page, watch, open) {
   await guest.goto(`${link}?show=provider`);
   await look(guest, watch, "the choice of the provider");
   await guest.goto(link);
+  await guest.getByRole("link", { name: "Next:" }).click();
+  await look(guest, watch, "the setup page with the next step open");
   await guest.getByRole("button", { name: "Create the OAuth client" }).click();
   await look(guest, watch, "the setup page with an OAuth client");
   await guest.goto(`${link}?method=federated`);

@@ -117,6 +117,8 @@ export async function manageOauthClients(page, hand, connection) {
 export async function setUpWithClient(page, hand, guest, connection) {
   const link = await createLink(page, hand, connection.address);
   await guest.page.goto(link);
+  await guest.hand.follow("Next: Connect it");
+  expect(await guest.page.locator("details.step[open]").count() === 1, "more than one step is open");
   await guest.hand.press("Create the OAuth client");
   const values = await copied(guest.page, OKTA);
   const { status, idp } = await fetchToken(values);
