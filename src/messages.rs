@@ -390,9 +390,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::PasswordTooCommon => {
             "the password is too common; choose several unrelated words, such as a sentence of your own"
         }
-        Reason::NoteInvalid => {
-            "note must have at most {max} characters, and no control characters or hidden characters"
-        }
+        Reason::NoteInvalid => "note must have at most {max} characters, and no control or hidden characters",
         Reason::NumberOutOfRange => "{field} must be a number from {min} to {max}",
         Reason::SecondsOutOfRange => "{field} must be a number of seconds from {min} to {max}",
         Reason::ExpiryPast => "expiresAt is in the past: give a time in the future",

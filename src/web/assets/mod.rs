@@ -65,7 +65,8 @@ fn shorten_style(style: &str) -> String {
     }
     text.push_str(rest);
     let joined: String = text.lines().map(str::trim).collect();
-    let spaces = [("; ", ";"), ("{ ", "{"), (" {", "{"), (" }", "}"), (", ", ","), (": ", ":"), (";}", "}")];
+    let spaces =
+        [("; ", ";"), ("{ ", "{"), (" {", "{"), (" }", "}"), (", ", ","), (": ", ":"), (";}", "}"), (" > ", ">")];
     spaces.iter().fold(joined, |text, (long, short)| text.replace(long, short))
 }
 

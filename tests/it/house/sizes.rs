@@ -40,7 +40,10 @@ fn files_are_short_and_start_with_a_sentence() {
 fn functions_have_few_parameters() {
     let name = regex_lite::Regex::new(r"\bfn (\w+)").unwrap();
     let mut found = Vec::new();
+    // A function of a C library has the parameters that the library gave it.
+    let foreign = regex_lite::Regex::new(r#"(?s)unsafe extern "?\w*"? \{.*?\n\}"#).unwrap();
     for Source { path, code, .. } in source::below("src") {
+        let code = foreign.replace_all(&code, "");
         for function in name.captures_iter(&code) {
             let parameters = count_parameters(&code[function.get(0).unwrap().end()..]);
             if parameters > PARAMETERS_MAX {
@@ -175,10 +178,10 @@ fn every_fixture_is_used() {
 }
 
 #[test]
-fn only_the_file_access_of_sqlite_is_unsafe() {
+fn only_the_file_access_of_sqlite_and_lz4_are_unsafe() {
     let mut found = Vec::new();
     for Source { path, code, .. } in source::below("src") {
-        let allowed = path.starts_with("src/store/page_checksums/");
+        let allowed = path.starts_with("src/store/page_checksums/") || path == "src/model/logged_bodies/lz4.rs";
         let names = source::contains_name(&code, "unsafe") || source::contains_name(&code, "unsafe_code");
         // The module is declared there.
         let is_declared = path == "src/store/mod.rs" && code.matches("unsafe_code").count() == 1;
@@ -186,5 +189,5 @@ fn only_the_file_access_of_sqlite_is_unsafe() {
             found.push(path);
         }
     }
-    assert_none("unsafe code is in store::page_checksums only", &found);
+    assert_none("unsafe code is in store::page_checksums and model::logged_bodies::lz4 only", &found);
 }
