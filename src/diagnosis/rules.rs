@@ -70,7 +70,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         id: "foreign-token",
         refusal_reason: "the token was not issued by this server",
         what: "It sent a token that this server did not issue.",
-        advice: "Enter the token of this connection, not a password or a token of the identity provider itself.",
+        advice: "Enter the token or the OAuth client that was created for this connection, not a password or a token of the identity provider itself.",
         location: SettingLocation::Token,
         applies: |facts| facts.is_token_refused_as("foreign_token"),
     },

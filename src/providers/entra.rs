@@ -26,7 +26,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
     credentials: &[
         CredentialAdvice {
             method: CredentialMethod::Client(ClientAuthentication::Federated),
-            reason: "Nothing is secret, so nothing can leak or expire, and the gallery of Microsoft takes no long-lived tokens any more.",
+            reason: "Nothing is secret, so nothing can leak or expire, and apps of the Microsoft gallery cannot use long-lived tokens any more.",
             location: "Entra ID: Provisioning › Connectivity, authentication method Workload identity federation.",
             fields: ConsoleFields::GENERAL,
         },
@@ -64,7 +64,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
                 ConsoleField::text_for(StepMethod::Token, "Authentication method", "Bearer authentication"),
                 ConsoleField::text_for(StepMethod::Client, "Authentication method", "Workload identity federation, or OAuth2 Client Credentials Grant"),
             ],
-            "Select <strong>Test Connection</strong>, then <strong>Create</strong>. Enter the token without the word “Bearer”, and never leave the field empty.",
+            "Select <strong>Test Connection</strong>, then <strong>Create</strong>. If you use a token, enter it without the word “Bearer”, and never leave its field empty.",
         ),
         SetupStep::new(
             "mapping",

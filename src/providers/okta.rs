@@ -27,7 +27,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
     },
     credentials: &[CredentialAdvice {
         method: CredentialMethod::Client(ClientAuthentication::Secret),
-        reason: "The wizard of Okta takes an OAuth client: Okta gets short-lived tokens itself, and the secret is replaced without an outage.",
+        reason: "The integration wizard in Okta takes an OAuth client: Okta gets short-lived tokens itself, and the secret is replaced without an outage.",
         location: "Okta: Provisioning › Integration › Edit, authentication mode OAuth 2.",
         fields: ConsoleFields {
             scim_url: "SCIM connector base URL",

@@ -80,7 +80,7 @@ fn describe_failure(status: u16, refusal: Option<&PageError>, sender: &str) -> (
     let (title, sentence) = match status {
         403 => (texts::errors::PAGE_EXPIRED, texts::errors::LINK_FORM_EXPIRED),
         404 => (texts::errors::PAGE_NOT_FOUND, texts::errors::LINK_PAGE_UNKNOWN),
-        405 => (texts::errors::PAGE_NOT_FOUND, texts::errors::LINK_METHOD_REFUSED),
+        405 => (texts::errors::NOT_POSSIBLE_NOW, texts::errors::LINK_METHOD_REFUSED),
         409 => (texts::errors::NOT_POSSIBLE_NOW, texts::errors::LINK_LIMIT_REACHED),
         413 => (texts::errors::LINK_FORM_TITLE, texts::errors::LINK_FORM_TOO_LARGE),
         429 => (texts::errors::LINK_BUSY_TITLE, texts::errors::LINK_TRY_LATER),

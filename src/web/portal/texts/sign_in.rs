@@ -4,7 +4,7 @@ pub(crate) const SET_UP_ROLLCALL: &str = "Set up Rollcall";
 pub(crate) const WELCOME: &str = "Welcome to Rollcall";
 /// Name of the first admin of a demonstration.
 pub(crate) const DEMO_OWNER: &str = "Demo owner";
-pub(crate) const WRONG_PASSWORD: &str = "Wrong email or password.";
+pub(crate) const WRONG_PASSWORD: &str = "Wrong e-mail or password.";
 pub(crate) const TOO_MANY_TRIES: &str = "Too many attempts. Wait a moment, then try again.";
 pub(crate) const SIGN_IN_ENDED: &str =
     "This sign-in has ended. Enter the password again. After five wrong codes, codes are rejected for a while.";
