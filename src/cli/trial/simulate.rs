@@ -153,7 +153,7 @@ fn connect_server(args: &SimulateArgs, url: &str) -> anyhow::Result<TargetServer
 fn read_secret(path: &Path) -> anyhow::Result<String> {
     let text = String::from_utf8(read_file(path)?).with_context(|| format!("{} is not text", path.display()))?;
     let secret = text.trim();
-    anyhow::ensure!(!secret.is_empty(), "{} is empty", path.display());
+    anyhow::ensure!(!secret.is_empty(), "{} is empty: write the secret into it, in one line", path.display());
     Ok(secret.to_owned())
 }
 
