@@ -60,8 +60,8 @@ pub(super) fn fence_database(settings: &Settings, lease: &LeaseRecord) -> anyhow
     let lease = newest.as_ref().unwrap_or(lease);
     match replication::fence_folder(&settings.data_dir, lease) {
         Ok(fenced) => {
-            let file = fenced.map_or_else(|| "there was no database".to_owned(), |path| {
-                format!("the database of this machine is now {}; `rollcall fenced report FILE` lists the events that only it has", path.display())
+            let file = fenced.map_or_else(|| "There was no database".to_owned(), |path| {
+                format!("The database of this machine is now {}; `rollcall fenced report FILE` lists the events that only it has", path.display())
             });
             anyhow::anyhow!(
                 "this server is fenced: another one was promoted, in generation {}. {file}. `rollcall standby` lets this machine follow the other one",

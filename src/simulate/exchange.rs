@@ -85,7 +85,8 @@ impl TargetServer {
     /// # Errors
     /// A sentence, if the URL or a root certificate cannot be used.
     pub fn new(url: &str, token: String, options: &ConnectOptions) -> Result<Self, String> {
-        let parsed: Url = url.parse().map_err(|problem| format!("{url}: {problem}; write https://host/path or http://host/path"))?;
+        let parsed: Url =
+            url.parse().map_err(|problem| format!("{url}: {problem}; write https://host/path or http://host/path"))?;
         let is_tls = match parsed.scheme() {
             "https" => true,
             "http" => false,

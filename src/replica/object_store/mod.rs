@@ -123,7 +123,7 @@ impl ObjectStore {
             let response = self.send(Method::GET, name, Vec::new(), HeaderMap::new()).await?;
             match response.status() {
                 StatusCode::OK => {}
-                StatusCode::NOT_FOUND => return Ok(None),
+                StatusCode::NOT_FOUND => return check_bucket(response).await.map(|()| None),
                 _ => return Err(describe_refusal(response).await),
             }
             let tag = read_header(response.headers(), ETAG.as_str()).ok_or(ObjectStoreError::Unreadable("no ETag"))?;
@@ -153,8 +153,13 @@ impl ObjectStore {
             let response = self.send(Method::PUT, name, body, headers).await?;
             match response.status() {
                 StatusCode::OK => {}
-                // 404: the object to replace does not exist. 409: another writer is at it.
-                StatusCode::PRECONDITION_FAILED | StatusCode::NOT_FOUND | StatusCode::CONFLICT => {
+                // 409: another writer is at it.
+                StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => {
+                    return Err(ObjectStoreError::ConditionFailed);
+                }
+                // The object to replace does not exist.
+                StatusCode::NOT_FOUND => {
+                    check_bucket(response).await?;
                     return Err(ObjectStoreError::ConditionFailed);
                 }
                 _ => return Err(describe_refusal(response).await),
@@ -257,6 +262,14 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, ObjectStoreError> 
     }
 }
 
+/// Returns an error if an answer with status 404 says that the bucket does not exist, and not only the object.
+async fn check_bucket(response: Response) -> Result<(), ObjectStoreError> {
+    match describe_refusal(response).await {
+        refusal @ ObjectStoreError::Refused { .. } if refusal.to_string().contains("NoSuchBucket") => Err(refusal),
+        _ => Ok(()),
+    }
+}
+
 async fn describe_refusal(response: Response) -> ObjectStoreError {
     let status = response.status().as_u16();
     let body = read_body(response).await.unwrap_or_default();
@@ -276,6 +289,10 @@ fn describe_failure(problem: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -300,5 +317,32 @@ mod tests {
         assert_eq!(read_age(&headers), Duration::from_secs(15));
         headers.insert(LAST_MODIFIED, "Mon, 30 Nov 2026 11:00:00 GMT".parse().unwrap());
         assert_eq!(read_age(&headers), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_absent_bucket_is_not_an_absent_object() {
+        for (code, is_absent) in [("NoSuchKey", true), ("NoSuchBucket", false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("s3://bucket/r?endpoint=http://{}&region=us-east-1", listener.local_addr().unwrap());
+            let server = thread::spawn(move || {
+                for stream in listener.incoming().take(2) {
+                    let mut stream = stream.unwrap();
+                    let _ = stream.read(&mut [0; 4096]).unwrap();
+                    let body = format!("<Error><Code>{code}</Code></Error>");
+                    let head = format!(
+                        "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                        body.len()
+                    );
+                    stream.write_all((head + &body).as_bytes()).unwrap();
+                }
+            });
+            let access_key = Some(("id".to_owned(), Some("secret".to_owned())));
+            let location = ReplicaLocation { url, access_key, sftp_key: None, lease: true, program: None };
+            let store = ObjectStore::open(&location).unwrap();
+            let (read, written) = (store.read_object("x"), store.write_object("x", Vec::new(), Condition::Absent));
+            server.join().unwrap();
+            assert_eq!(matches!(read, Ok(None)), is_absent, "{code}");
+            assert_eq!(matches!(written, Err(ObjectStoreError::ConditionFailed)), is_absent, "{code}");
+        }
     }
 }
