@@ -33,6 +33,8 @@ async function checkFold(page, watch, where) {
 
 /** Checks the current page and reports problems. */
 export async function look(page, watch, where = page.url()) {
+  // A click ends when the next page begins.
+  await page.waitForLoadState("load");
   const source = axe();
   for (const problem of await page.evaluate(injected)) { watch.problem(`${where}: ${problem}`); }
   await checkFold(page, watch, where);
